@@ -1,0 +1,116 @@
+/*
+ * A CPU engine: what runs guest instructions. Memory and port accesses are
+ * calls out of run(); only rare events stop it.
+ *
+ * Threads: open/map/unmap/dirty on the VM's controlling thread with no vCPU
+ * running; run, get, set on the vCPU's own thread (get/set also from another
+ * one while the vCPU is paused); kick and wrote from any thread.
+ */
+#ifndef LODGE_ENGINE_H
+#define LODGE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "lodge/host.h"
+#include "lodge/irq.h"
+#include "lodge/space.h"
+
+struct vm;
+struct vcpu;
+struct x86_state;
+struct cpu_model;
+
+enum stop {
+    STOP_KICK,     /* kicked: look at requests, then run again */
+    STOP_HALT,     /* HLT, MWAIT or wait-for-SIPI with nothing to do */
+    STOP_SHUTDOWN, /* triple fault */
+    STOP_DEBUG,    /* a breakpoint of the debugger */
+    STOP_FAULT,    /* the engine cannot go on; vcpu->fault says why */
+};
+
+/*
+ * Events waiting for a vCPU. Set with vcpu_raise() from any thread; the
+ * engine looks at them between blocks and clears what it has taken.
+ */
+enum vcpu_event {
+    VCPU_INTR = 1 << 0,  /* level: the interrupt controller has a vector */
+    VCPU_NMI = 1 << 1,
+    VCPU_SMI = 1 << 2,
+    VCPU_INIT = 1 << 3,
+    VCPU_SIPI = 1 << 4,  /* vector in sipi_vector */
+    VCPU_KICK = 1 << 5,  /* leave run() with STOP_KICK */
+    VCPU_FLUSH = 1 << 6, /* drop cached translations (A20, mapping change) */
+    VCPU_PRIV = 1 << 7,  /* the engine's own */
+};
+
+struct vcpu {
+    struct vm *vm;
+    unsigned id; /* 0 is the bootstrap processor; also the APIC ID */
+    const struct engine_ops *engine;
+    const struct cpu_model *model;
+    void *priv; /* the engine's */
+
+    struct space *mem, *io;
+    struct host_mutex *lock; /* the machine lock, for intc calls */
+    const struct intc_cpu_ops *intc; /* NULL: the engine's own irqchip */
+    void *intc_ctx;
+
+    _Atomic uint32_t events; /* enum vcpu_event */
+    _Atomic uint8_t sipi_vector;
+    _Atomic uint64_t a20_mask; /* ANDed with physical addresses */
+    struct host_event wake;  /* the vCPU thread sleeps here after STOP_HALT */
+
+    struct err fault; /* set before STOP_FAULT */
+    void *owner;      /* vm/'s */
+};
+
+/* Any thread. Sets the event, wakes the vCPU and kicks its engine. */
+void vcpu_raise(struct vcpu *c, uint32_t event);
+/* Any thread. VCPU_INTR went away before it was taken. */
+void vcpu_lower(struct vcpu *c, uint32_t event);
+
+enum {
+    STATE_REGS = 1 << 0,  /* gpr, rip, rflags */
+    STATE_SREGS = 1 << 1, /* segments, tables, control registers, EFER */
+    STATE_FPU = 1 << 2,
+    STATE_MSRS = 1 << 3,
+    STATE_DEBUG = 1 << 4,
+    STATE_EVENTS = 1 << 5, /* shadows, NMI masking, activity */
+    STATE_ALL = (1 << 6) - 1,
+};
+
+struct engine_caps {
+    bool stock_guests; /* runs unmodified 64-bit systems */
+    char why[160];     /* one sentence: why not, and the way out */
+};
+
+struct engine_ops {
+    const char *name, *summary;
+    /* 0 when this host can run it; else -LE_* with caps->why. */
+    int (*probe)(struct engine_caps *out);
+    int (*open)(struct vm *vm, struct err *e);
+    void (*close)(struct vm *vm);
+    int (*map)(struct vm *vm, const struct window *w);
+    void (*unmap)(struct vm *vm, const struct window *w);
+    /* RAM changed behind the engine: device DMA, loaders. */
+    void (*wrote)(struct vm *vm, gpa_t a, size_t n);
+    /* Pages of w written since the last call, a bit each; clears. */
+    int (*dirty)(struct vm *vm, const struct window *w, uint64_t *bitmap);
+    const struct irqchip_ops *irqchip; /* NULL: the models in hw/intc */
+    int (*vcpu_open)(struct vcpu *c, struct err *e);
+    void (*vcpu_close)(struct vcpu *c);
+    enum stop (*run)(struct vcpu *c); /* called with no lock held */
+    void (*kick)(struct vcpu *c);
+    int (*get)(struct vcpu *c, struct x86_state *s, uint32_t groups);
+    int (*set)(struct vcpu *c, const struct x86_state *s, uint32_t groups);
+};
+
+/* vm/ keeps one for each engine of each VM. */
+void *vm_engine_priv(struct vm *vm);
+void vm_set_engine_priv(struct vm *vm, void *priv);
+struct space *vm_mem(struct vm *vm);
+unsigned vm_ncpus(struct vm *vm);
+struct vcpu *vm_vcpu(struct vm *vm, unsigned id);
+
+#endif

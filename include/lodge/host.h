@@ -1,0 +1,116 @@
+/*
+ * What Lodge needs of the system below it: time, threads, sleep and wake,
+ * memory, entropy, a log. host/ implements these for POSIX; a bare-metal
+ * build brings its own. Nothing here shows an operating-system type.
+ *
+ * Units: nanoseconds since an arbitrary start for host_now(), which goes on
+ * while the host is suspended (guests expect their clock right afterwards).
+ */
+#ifndef LODGE_HOST_H
+#define LODGE_HOST_H
+
+#include "base/err.h"
+#include "base/list.h"
+
+/* --- time (any thread) --- */
+#define NS_PER_SEC 1000000000ull
+uint64_t host_now(void);      /* monotonic, ns */
+int64_t host_wall_now(void);  /* ns since 1970-01-01 UTC */
+
+/* --- mutual exclusion (any thread; not recursive) --- */
+struct host_mutex {
+    _Alignas(16) unsigned char opaque[64];
+};
+void host_mutex_init(struct host_mutex *m);
+void host_mutex_destroy(struct host_mutex *m);
+void host_mutex_lock(struct host_mutex *m);
+void host_mutex_unlock(struct host_mutex *m);
+
+/*
+ * An event a single thread sleeps on. A signal before the wait is remembered
+ * (once), so no wake-up is lost. wait returns true when signalled, false when
+ * the deadline (host_now() scale, UINT64_MAX: none) has passed.
+ */
+struct host_event {
+    _Alignas(16) unsigned char opaque[128];
+};
+void host_event_init(struct host_event *e);
+void host_event_destroy(struct host_event *e);
+void host_event_signal(struct host_event *e);
+bool host_event_wait(struct host_event *e, uint64_t deadline);
+
+/* --- threads --- */
+struct host_thread; /* owned by the starter until joined */
+struct host_thread *host_thread_start(const char *name, void (*fn)(void *),
+                                      void *arg);
+void host_thread_join(struct host_thread *t);
+
+/*
+ * --- the I/O loop of a VM ---
+ * One thread runs it. Timer and work functions run on that thread with the
+ * loop's lock (the machine lock, given at creation) held. Arming, cancelling
+ * and posting may be done from any thread, with or without the lock.
+ */
+struct loop;
+
+struct timer {
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct loop *loop;
+    uint64_t deadline; /* host_now() scale; UINT64_MAX: not armed */
+    struct list link;  /* the loop's */
+    bool queued;
+};
+void timer_init(struct timer *t, struct loop *loop, void (*fn)(void *),
+                void *ctx);
+void timer_arm(struct timer *t, uint64_t deadline);
+void timer_cancel(struct timer *t); /* after it returns under the lock, fn
+                                       will not run until armed again */
+
+struct work {
+    void (*fn)(void *ctx);
+    void *ctx;
+    struct list link; /* the loop's */
+    bool queued;
+};
+void work_init(struct work *w, void (*fn)(void *), void *ctx);
+void loop_post(struct loop *l, struct work *w); /* no-op if already queued */
+
+/* --- memory --- */
+/* Zeroed, lazily populated, page-aligned; NULL when the host has none. */
+void *host_ram_alloc(size_t bytes);
+void host_ram_free(void *p, size_t bytes);
+/* Zeroed heap memory, for attach and load time; NULL when there is none. */
+void *host_alloc(size_t bytes);
+void host_free(void *p);
+
+/*
+ * Code memory under W^X: the same bytes mapped twice, rw for writing and rx
+ * for execution. len is rounded up to pages. 0 or -LE_NOMEM.
+ */
+struct host_code {
+    uint8_t *rw;
+    const uint8_t *rx;
+    size_t len;
+};
+int host_code_alloc(struct host_code *code, size_t len);
+void host_code_free(struct host_code *code);
+
+/* --- entropy --- */
+void host_random(void *buf, size_t n); /* cryptographic quality; never fails */
+
+/* --- log (any thread) --- */
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+void host_log(enum log_level level, const char *format, ...) PRINTF(2, 3);
+
+/*
+ * What a guest does wrong is logged at a bounded rate: at most about ten
+ * lines a second per ratelimit, then one line saying how many were left out.
+ */
+struct ratelimit {
+    uint64_t window_start;
+    uint32_t count, dropped;
+};
+void log_guest(struct ratelimit *r, const char *format, ...) PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * Interrupt lines and what connects them to CPUs. A line is level-driven:
+ * set(true) asserts, set(false) releases; edge inputs latch on the rise.
+ * Everything here is called with the machine lock held.
+ */
+#ifndef LODGE_IRQ_H
+#define LODGE_IRQ_H
+
+#include "lodge/types.h"
+
+struct irq {
+    void (*set)(void *ctx, unsigned n, bool level);
+    void *ctx;
+    unsigned n; /* which input of ctx */
+};
+
+static inline void irq_set(const struct irq *line, bool level)
+{
+    if (line->set)
+        line->set(line->ctx, line->n, level);
+}
+
+/* A message-signalled interrupt: an address in 0xFEExxxxx and its data. */
+struct msi_sink {
+    void (*send)(void *ctx, uint64_t address, uint32_t data);
+    void *ctx;
+};
+
+/*
+ * The pins of one CPU, driven by its local APIC (or by the 8259 directly when
+ * there is none). intr is a level: an interrupt of enough priority waits; the
+ * CPU answers with intc_cpu_ops.ack. The others are edges.
+ */
+struct cpu_pins {
+    void (*intr)(void *ctx, bool level);
+    void (*nmi)(void *ctx);
+    void (*smi)(void *ctx);
+    void (*init)(void *ctx);
+    void (*sipi)(void *ctx, uint8_t vector);
+    void *ctx;
+};
+
+/*
+ * What a CPU asks of its interrupt controller. Called on the vCPU's thread
+ * with the machine lock held.
+ */
+struct intc_cpu_ops {
+    int (*ack)(void *intc);                /* vector 0..255; -1: spurious */
+    uint8_t (*get_tpr)(void *intc);        /* CR8 = TPR[7:4] */
+    void (*set_tpr)(void *intc, uint8_t tpr);
+    /* The 4 KB register page, at APIC_BASE as this CPU sees it; off 16-byte
+       steps. The engine routes the CPU's own accesses here. */
+    uint32_t (*read)(void *intc, uint32_t off);
+    void (*write)(void *intc, uint32_t off, uint32_t v);
+    /* APIC_BASE, TSC_DEADLINE and the x2APIC range 0x800–0x8ff;
+       false: #GP(0). */
+    bool (*read_msr)(void *intc, uint32_t msr, uint64_t *v);
+    bool (*write_msr)(void *intc, uint32_t msr, uint64_t v);
+};
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * One CPU as interp and jit run it: the canonical state, and beside it what
+ * makes running fast (lazy flags, soft TLB) or is only true in mid-instruction.
+ *
+ * What a body (op_fn) may rely on:
+ *  - c->insn == i, and insn_rip()/insn_next() give its place.
+ *  - For a row with OP_ENDS s.rip is already the next instruction's; a branch
+ *    overwrites it. For others s.rip is stale and must not be touched.
+ *  - A fault (x86_raise and all memory accessors) does not return; the engine
+ *    puts s.rip back to insn_rip(). So a body changes no state before its last
+ *    possible fault, except where the SDM says so (REP iterations).
+ *  - Row checks (feature, CPL, LOCK validity, CR0/CR4/XCR0 for x87, SSE and
+ *    AVX) were made by the engine before the body, by x86_check_row().
+ *  - Bodies are integer-only code: the build gives x86/ -mgeneral-regs-only.
+ *
+ * Thread: the vCPU's own, no lock held.
+ */
+#ifndef X86_CPU_H
+#define X86_CPU_H
+
+#include "lodge/engine.h"
+#include "x86/cpuid.h"
+#include "x86/insn.h"
+#include "x86/state.h"
+
+/* A page's translation, for reads and writes that need no further check. */
+struct tlb_entry {
+    uint64_t read, write; /* linear page address, or TLB_NONE */
+    uintptr_t addend;     /* host address - linear address */
+    uint64_t gpa;         /* page; low bits TLB_* */
+};
+#define TLB_NONE 1ull /* matches no page address */
+enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
+
+#ifndef TLB_BITS /* stress builds say 0 */
+#define TLB_BITS 10
+#endif
+enum { TLB_SIZE = 1 << TLB_BITS };
+
+/*
+ * Translations by how the access is made: user; supervisor; supervisor while
+ * SMAP forbids user pages (CR4.SMAP and not EFLAGS.AC).
+ */
+enum tlb_mode { TLB_USER, TLB_KERNEL, TLB_KERNEL_SMAP, TLB_MODES };
+
+/* Exceptions (SDM 6.3.1) */
+enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF,
+       EXC_TS = 10, EXC_NP, EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC,
+       EXC_MC, EXC_XM };
+
+/* How control came back to the engine out of a body. */
+enum unwind {
+    UNWIND_NONE,
+    UNWIND_EXCEPTION, /* c->exc is to be delivered */
+    UNWIND_RESTART,   /* state is consistent at s.rip: poll events, go on (a
+                         REP interrupted, a code page changed under us) */
+    UNWIND_HALT,      /* activity changed */
+    UNWIND_SHUTDOWN,
+};
+
+struct x86_exception {
+    uint8_t vector;
+    bool has_error;
+    bool soft;       /* INT n, INT3, INTO: DPL check, pushes the next RIP */
+    bool external;   /* interrupt or NMI: sets EXT in nested errors */
+    uint32_t error;
+    uint64_t cr2;    /* #PF */
+    uint64_t dr6;    /* #DB: bits to set */
+};
+
+struct code_cache; /* the engine's */
+
+struct cpu {
+    struct x86_state s;
+
+    /*
+     * Lazy status flags (x86/flags.h): while flags_op is not FLAGS_READY the
+     * six status bits of s.rflags are stale and follow from these.
+     */
+    uint32_t flags_op;
+    uint64_t flags_dst, flags_src;
+
+    /* Where we are. */
+    const struct insn *insn;
+    uint64_t block_rip; /* RIP of the block that insn is in */
+
+    /* Derived from s by x86_mode_changed(). */
+    uint32_t mode_key;   /* enum cpu_mode bits: part of every block's key */
+    struct tlb_entry *tlb; /* the current mode's, TLB_SIZE entries */
+    uint8_t tlb_mode;      /* enum tlb_mode */
+    bool has_breakpoints;  /* DR7 enables any data or I/O breakpoint */
+
+    uint8_t unwind;         /* enum unwind */
+    struct x86_exception exc;
+    int8_t delivering;      /* vector being delivered, or -1 */
+    void *unwind_buf[5];    /* __builtin_setjmp, set by the engine */
+
+    struct vcpu *vcpu;
+    const struct cpu_model *model;
+    struct code_cache *code;
+    void *hostvec;  /* x86/hostvec.c: stubs for vector and x87 */
+    void *engine;   /* the engine's own per-CPU data */
+    /* Physical page a write is about to change that holds decoded code. */
+    void (*code_written)(struct cpu *c, gpa_t a, unsigned n);
+    /* May this RAM page be written without being asked first? The MMU asks
+       before it fills a write tag. */
+    bool (*page_writable)(struct cpu *c, gpa_t page);
+
+    struct { /* MONITOR/MWAIT */
+        gpa_t address;
+        bool armed;
+    } monitor;
+    uint64_t xsave_init; /* components known to be in their initial state */
+
+    struct cpu_stats {
+        uint64_t instructions, exceptions, interrupts, tlb_misses, tlb_flushes,
+            mmio, pio, blocks_decoded, blocks_invalidated;
+    } stats;
+
+    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
+};
+
+/* The mode bits that change what a block of code means. */
+enum cpu_mode {
+    MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE = 3,
+    MODE_PE = 1 << 2,   /* protected mode, virtual-8086 included */
+    MODE_VM86 = 1 << 3,
+    MODE_LMA = 1 << 4,
+    MODE_SS32 = 1 << 5, /* SS.B; set in 64-bit code */
+    MODE_CPL = 3 << 6,  /* CPL in bits 7:6 */
+    MODE_CPL_SHIFT = 6,
+    MODE_FLAT = 1 << 8, /* CS, SS, DS, ES base 0 and limit 4 GB, usable,
+                           writable (readable for CS): nothing to add or
+                           check. Always set in 64-bit code. */
+    MODE_TS = 1 << 9, MODE_EM = 1 << 10, MODE_MP = 1 << 11,
+    MODE_OSFXSR = 1 << 12, MODE_OSXSAVE = 1 << 13, /* XCR0 via generation */
+    MODE_AVX = 1 << 14, MODE_AVX512 = 1 << 15, /* XCR0 lets them run */
+    MODE_TF = 1 << 16,  /* single-step: blocks of one instruction */
+    MODE_IOPL = 3 << 17, /* in virtual-8086 mode only */
+    MODE_PG = 1 << 19,
+};
+
+static inline bool in_code64(const struct cpu *c)
+{
+    return c->mode_key & MODE_CODE64;
+}
+
+static inline bool in_long_mode(const struct cpu *c)
+{
+    return c->mode_key & MODE_LMA;
+}
+
+/* Protected mode proper: PE set and not virtual-8086. */
+static inline bool in_protected(const struct cpu *c)
+{
+    return (c->mode_key & (MODE_PE | MODE_VM86)) == MODE_PE;
+}
+
+static inline bool in_vm86(const struct cpu *c)
+{
+    return c->mode_key & MODE_VM86;
+}
+
+static inline uint64_t insn_rip(const struct cpu *c, const struct insn *i)
+{
+    return c->block_rip + i->pos;
+}
+
+/* Not truncated to the mode's width. */
+static inline uint64_t insn_next(const struct cpu *c, const struct insn *i)
+{
+    return c->block_rip + i->pos + i->len;
+}
+
+/* --- x86/exception.c --- */
+NORETURN void x86_raise(struct cpu *c, unsigned vector);
+NORETURN void x86_raise_error(struct cpu *c, unsigned vector, uint32_t error);
+NORETURN void x86_raise_gp0(struct cpu *c);
+NORETURN void x86_raise_pf(struct cpu *c, gva_t address, uint32_t error);
+NORETURN void x86_raise_db(struct cpu *c, uint64_t dr6);
+NORETURN void x86_unwind(struct cpu *c, enum unwind how);
+/*
+ * Delivers c->exc from s.rip (already put back, or the next instruction's for
+ * traps and software interrupts: exc.soft). May raise again: nested faults
+ * turn into #DF and shutdown here. On return s is at the handler.
+ */
+void x86_deliver(struct cpu *c);
+/* An external interrupt or NMI, likewise. */
+void x86_deliver_interrupt(struct cpu *c, unsigned vector, bool nmi);
+/* The checks of i's row against model, mode and CPL; raises if one fails. */
+void x86_check_row(struct cpu *c, const struct insn *i);
+
+/* --- x86/mode.c --- */
+/* Recomputes mode_key, cpl, tlb_mode and what else follows from s. After any
+   change of CR0, CR4, EFER, XCR0, CS, SS, DS, ES, CPL, TF, AC, VM, DR7. */
+void x86_mode_changed(struct cpu *c);
+/* The state after power-on or INIT (SDM 10.1.1, table 10-1). */
+void x86_reset(struct cpu *c, bool init);
+void x86_state_reset(struct x86_state *s, const struct cpu_model *m,
+                     bool bsp, bool init);
+/* CPU timestamp counter as the guest reads it. */
+uint64_t x86_tsc(struct cpu *c);
+
+/* --- x86/events.c ---
+ * Takes what waits in vcpu->events and can be taken at s.rip now (INIT, SIPI,
+ * NMI, interrupts under IF and the shadows), and ends HLT for it. False: the
+ * CPU stays halted. Called between blocks.
+ */
+bool x86_take_events(struct cpu *c);
+
+#endif

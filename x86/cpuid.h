@@ -1,0 +1,48 @@
+/*
+ * CPU models and CPUID. A model is immutable once made and may be shared by
+ * all vCPUs of a VM. Any thread.
+ */
+#ifndef X86_CPUID_H
+#define X86_CPUID_H
+
+#include "base/err.h"
+#include "x86/feature.h"
+
+struct cpu_model {
+    char name[32];
+    struct x86_features features;
+    char vendor[13];
+    uint32_t family, model, stepping;
+    char brand[49];
+    unsigned phys_bits, linear_bits;
+    uint64_t tsc_hz;      /* guest TSC frequency */
+    unsigned ncpus;
+    uint64_t xcr0_mask;   /* XCR0 bits that may be set */
+    bool kvm_leaves;      /* 0x40000000: KVM signature, clock, TSC frequency */
+};
+
+struct cpuid_result {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+/*
+ * Makes the model a user names: "host", "x86-64", "x86-64-v2" … "-v4", NULL
+ * (the highest level that `usable` covers), with ",+feature,-feature".
+ * usable: what the engine and this host can do; asking for more is an error
+ * that names the feature.
+ */
+int cpu_model_make(struct cpu_model *m, const char *spec,
+                   const struct x86_features *usable, unsigned ncpus,
+                   struct err *e);
+/* What this host's CPU has and x86/ can run on it. */
+void cpu_host_features(struct x86_features *f);
+
+/*
+ * CPUID for a CPU: apic_id, and the state bits that show through (OSXSAVE,
+ * OSPKE, XCR0-dependent sizes).
+ */
+struct cpuid_result x86_cpuid(const struct cpu_model *m, uint32_t leaf,
+                              uint32_t subleaf, unsigned apic_id, uint64_t cr4,
+                              uint64_t xcr0);
+
+#endif

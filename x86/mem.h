@@ -1,0 +1,154 @@
+/*
+ * Guest memory as instructions see it: effective addresses, segmentation,
+ * the soft TLB and, behind it, paging. All accesses are little-endian and may
+ * fault (not return).
+ *
+ * Three steps, so that each can be skipped where it costs nothing:
+ *   offset = x86_ea(c, i)                     in the address size
+ *   linear = x86_linear(c, seg, offset, n, w) segment checks, base
+ *   value  = mem_read(c, linear, n)           TLB, paging, MMIO
+ */
+#ifndef X86_MEM_H
+#define X86_MEM_H
+
+#include "base/bits.h"
+#include "base/endian.h"
+#include "x86/cpu.h"
+
+enum mem_access { MEM_READ, MEM_WRITE, MEM_EXEC };
+
+/* --- effective address --- */
+static inline uint64_t x86_ea(const struct cpu *c, const struct insn *i)
+{
+    uint64_t a;
+
+    if (i->base == REG_NONE && i->index == REG_NONE)
+        a = i->imm_len > 4 ? i->imm : (uint64_t)(int64_t)i->disp;
+    else {
+        a = (uint64_t)(int64_t)i->disp;
+        if (i->base < 16)
+            a += c->s.gpr[i->base];
+        else if (i->base == REG_RIP)
+            a += insn_next(c, i);
+        if (i->index < 16)
+            a += c->s.gpr[i->index] << i->scale;
+    }
+    return i->asize == 8 ? a : i->asize == 4 ? (uint32_t)a : (uint16_t)a;
+}
+
+/* --- segmentation: x86/segment.c --- */
+/* Limit, type and canonical checks in full; #GP or #SS on failure. */
+gva_t x86_linear_checked(struct cpu *c, unsigned seg, uint64_t offset,
+                         unsigned n, bool write);
+
+/*
+ * The linear address of n bytes at seg:offset, checked. Flat segments (the
+ * mode key says so) only have to be canonical, which paging checks for us:
+ * no table maps a non-canonical address, and the slow path tells #GP and #SS
+ * apart by c->insn.
+ */
+static ALWAYS_INLINE gva_t x86_linear(struct cpu *c, unsigned seg,
+                                      uint64_t offset, unsigned n, bool write)
+{
+    if (likely((c->mode_key & MODE_FLAT) && seg < FS))
+        return offset;
+    if (c->mode_key & MODE_CODE64)
+        return offset + c->s.seg[seg].base;
+    return x86_linear_checked(c, seg, offset, n, write);
+}
+
+/* --- paging and the TLB: x86/mmu.c --- */
+/*
+ * Slow paths of the accessors below: TLB refill, page-crossing, MMIO, ROM,
+ * pages that hold decoded code, data breakpoints. n is 1 to 8.
+ */
+uint64_t mem_read_slow(struct cpu *c, gva_t a, unsigned n);
+void mem_write_slow(struct cpu *c, gva_t a, uint64_t v, unsigned n);
+
+static ALWAYS_INLINE struct tlb_entry *tlb_at(struct cpu *c, gva_t a)
+{
+    return &c->tlb[(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+}
+
+/*
+ * The tag of the last byte's page is compared in the slot of the first byte's
+ * page, so that crossing a page does not match and goes slow; only a TLB of
+ * one entry (a stress build) must look.
+ */
+static ALWAYS_INLINE bool tlb_crosses(gva_t a, unsigned n)
+{
+    return TLB_SIZE == 1 && ((a ^ (a + n - 1)) & PAGE_MASK);
+}
+
+static ALWAYS_INLINE uint64_t mem_read(struct cpu *c, gva_t a, unsigned n)
+{
+    struct tlb_entry *e = tlb_at(c, a);
+
+    if (likely(e->read == ((a + n - 1) & PAGE_MASK)) && !tlb_crosses(a, n))
+        return load_le((const void *)(uintptr_t)(a + e->addend), n);
+    return mem_read_slow(c, a, n);
+}
+
+static ALWAYS_INLINE void mem_write(struct cpu *c, gva_t a, uint64_t v,
+                                    unsigned n)
+{
+    struct tlb_entry *e = tlb_at(c, a);
+
+    if (likely(e->write == ((a + n - 1) & PAGE_MASK)) && !tlb_crosses(a, n))
+        store_le((void *)(uintptr_t)(a + e->addend), v, n);
+    else
+        mem_write_slow(c, a, v, n);
+}
+
+/*
+ * Any length (up to 4096), for vectors, FXSAVE and the like. The write faults
+ * before the first byte is stored.
+ */
+void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n);
+void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n);
+/* Raises what an access of n bytes would raise; changes only A and D bits. */
+void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write);
+
+/*
+ * For LOCK and read-modify-write: the host address of n bytes of writable RAM
+ * in one page, write permission and D bit seen to; NULL when it is MMIO, ROM,
+ * crosses a page or is a page with decoded code: then use mem_rmw_begin().
+ */
+void *mem_writable(struct cpu *c, gva_t a, unsigned n);
+/*
+ * The rare rest, serialised against every CPU of the VM: begin probes for
+ * write and takes the lock; then mem_read/mem_write do not fault; end.
+ */
+void mem_rmw_begin(struct cpu *c, gva_t a, unsigned n);
+void mem_rmw_end(struct cpu *c);
+
+/*
+ * Host address of a whole page for n bytes of string work, or NULL; n is what
+ * stays in the page.
+ */
+const uint8_t *mem_page_read(struct cpu *c, gva_t a);
+uint8_t *mem_page_write(struct cpu *c, gva_t a);
+
+/* Implicit supervisor accesses: descriptor tables, TSS, IDT (SDM 4.6). */
+uint64_t mem_read_system(struct cpu *c, gva_t a, unsigned n);
+void mem_write_system(struct cpu *c, gva_t a, uint64_t v, unsigned n);
+
+/*
+ * Translates for instruction fetch, with all checks; raises #PF. *ram is the
+ * host address of the page (RAM or ROM), or NULL for MMIO.
+ */
+gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram);
+
+/*
+ * A walk without faults or A/D updates, for the debugger and disassembler.
+ */
+bool mem_translate_debug(struct cpu *c, gva_t a, gpa_t *out);
+
+/* TLB maintenance; also drops what the engine keyed by linear address. */
+void tlb_flush_all(struct cpu *c);       /* global pages too */
+void tlb_flush_nonglobal(struct cpu *c); /* CR3 load */
+void tlb_flush_page(struct cpu *c, gva_t a);
+/* Drops write tags (write) or all tags of one physical page. */
+void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write);
+
+#endif
