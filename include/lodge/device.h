@@ -16,6 +16,7 @@
 #include "lodge/block.h"
 #include "lodge/chardev.h"
 #include "lodge/host.h"
+#include "lodge/input.h"
 #include "lodge/irq.h"
 #include "lodge/space.h"
 #include "lodge/state.h"
@@ -65,23 +66,74 @@ struct dev {
     struct list link; /* vm/'s */
 };
 
+struct apic_bus;
+
 /*
  * What the machine offers its devices. The pointers stay valid for the VM's
- * life. Filled by machine/ before the first attach.
+ * life. The first part is filled by machine/ before the first attach.
  */
 struct env {
     struct space *mem, *io;
     struct loop *loop;
-    struct irq isa_irq[16];  /* to both 8259s and the IOAPIC (GSI 0–15) */
-    struct msi_sink msi;     /* to the local APICs */
-    struct pci_bus *pci;     /* NULL before the host bridge is attached */
+    struct pci_bus *pci; /* NULL before the host bridge is attached */
     unsigned ncpus;
     struct cpu_pins *cpu_pins; /* ncpus */
+    struct tsc_clock tsc;      /* for the APIC timers' deadlines */
     /* What the machine can be asked to do; safe from any callback. */
     void (*power_off)(struct env *env);
     void (*reset)(struct env *env);
     void (*debug_exit)(struct env *env, uint32_t value);
     void (*set_a20)(struct env *env, bool enabled);
+    /*
+     * The machine's clock, ns: what times in state fields are on, so vm/
+     * lets it go on from the saved value when a snapshot is loaded. Devices
+     * use env_now(), env_arm(), env_wall_now() below; NULL: the host's clock
+     * as it is. A test puts its own in.
+     */
+    uint64_t (*now)(struct env *env);
+    void (*arm)(struct env *env, struct timer *t, uint64_t deadline);
+    int64_t (*wall_now)(struct env *env); /* ns since 1970-01-01 UTC */
+
+    /*
+     * Wires between chips. The attach of the chip named sets them where
+     * machine/ has not (an engine's own irqchip: machine/ fills isa_irq, gsi
+     * and msi, and attaches no interrupt controller). Use them in place, at
+     * the time of use: then the order of attaching does not matter.
+     */
+    struct irq isa_irq[16];  /* i8259: to both 8259s and the IOAPIC */
+    struct irq gsi[24];      /* ioapic: its pins alone; PCI uses 16-23 */
+    struct msi_sink msi;     /* lapic */
+    struct irq pic_intr;     /* lapic: LINT0; unset: cpu_pins[0].intr */
+    struct inta pic_inta;    /* i8259: who gives the vector of an ExtINT */
+    struct irq nmi;          /* lapic: LINT1; unset: cpu_pins[0].nmi */
+    struct eoi_sink eoi;     /* ioapic: EOIs of level-triggered vectors */
+    struct apic_bus *apics;  /* lapic: how they find each other */
+    struct irq pit_irq0;     /* hpet: the 8254's OUT0; unset: isa_irq[0] */
+    struct irq rtc_irq8;     /* hpet: the RTC's; unset: isa_irq[8] */
+    struct irq iochk, serr;  /* port61: NMI sources of ISA and PCI */
+    bool nmi_disabled;       /* mc146818: bit 7 of port 0x70 */
+    struct input_sink input; /* i8042: where keys and the mouse go */
 };
+
+static inline uint64_t env_now(struct env *env)
+{
+    return env->now ? env->now(env) : host_now();
+}
+
+static inline int64_t env_wall_now(struct env *env)
+{
+    return env->wall_now ? env->wall_now(env) : host_wall_now();
+}
+
+/* deadline on env_now()'s scale; UINT64_MAX: disarm. */
+static inline void env_arm(struct env *env, struct timer *t, uint64_t deadline)
+{
+    if (env->arm)
+        env->arm(env, t, deadline);
+    else if (deadline == UINT64_MAX)
+        timer_cancel(t);
+    else
+        timer_arm(t, deadline);
+}
 
 #endif

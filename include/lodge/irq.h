@@ -26,6 +26,36 @@ struct msi_sink {
     void *ctx;
 };
 
+/* The 8259s' answer to a CPU's INTA cycle: the vector. */
+struct inta {
+    int (*ack)(void *ctx);
+    void *ctx;
+};
+
+/* Told of each EOI that a local APIC broadcasts (level-triggered vectors). */
+struct eoi_sink {
+    void (*eoi)(void *ctx, uint8_t vector);
+    void *ctx;
+};
+
+/*
+ * The input clock of the local APIC timers, before the divide configuration
+ * register. CPUID says the same: leaf 0x15 (crystal clock) and the
+ * hypervisor's 0x40000010 (kHz).
+ */
+#define LAPIC_TIMER_HZ 1000000000ull
+
+/*
+ * How the guest's TSC of a CPU maps to the machine's clock (env_now()): the
+ * time at which it reaches tsc, anything not in the future when it has, and
+ * UINT64_MAX when it is too far away to tell. Whoever changes a TSC calls
+ * lapic_tsc_changed() afterwards.
+ */
+struct tsc_clock {
+    uint64_t (*to_ns)(void *ctx, unsigned cpu, uint64_t tsc);
+    void *ctx;
+};
+
 /*
  * The pins of one CPU, driven by its local APIC (or by the 8259 directly when
  * there is none). intr is a level: an interrupt of enough priority waits; the
