@@ -4,10 +4,12 @@
  *
  * Life: vm/ allocates cls->size zeroed bytes (struct dev first), sets
  * properties, calls attach once; all allocation and mapping happens there.
- * reset(cold) brings power-on (cold) or RESET# state. pause() returns only when
- * nothing of the device is in flight; resume() goes on. loaded() checks and
- * re-derives what state fields imply after a snapshot was read: its values are
- * hostile. detach() undoes attach. All with the machine lock held.
+ * reset(cold) brings power-on (cold) or RESET# state. After pause() a device
+ * starts nothing new; vm/ then runs the loop until dev.inflight is 0 for every
+ * device, and only then looks at its state, resets or detaches it. resume()
+ * goes on, and takes up what came in between. loaded() checks and re-derives
+ * what state fields imply after a snapshot was read: its values are hostile.
+ * detach() undoes attach. All with the machine lock held.
  */
 #ifndef LODGE_DEVICE_H
 #define LODGE_DEVICE_H
@@ -63,7 +65,8 @@ struct dev {
     const struct dev_class *cls;
     const char *id; /* unique in its VM: "serial0" */
     struct env *env;
-    struct list link; /* vm/'s */
+    unsigned inflight; /* what of it still runs elsewhere: disk requests, … */
+    struct list link;  /* vm/'s */
 };
 
 struct apic_bus;
@@ -74,6 +77,14 @@ struct apic_bus;
  */
 struct env {
     struct space *mem, *io;
+    /*
+     * Guest RAM at physical 0, as host memory. The machine maps it below
+     * 0xa0000 and from 0x100000 on; what lies between belongs to the host
+     * bridge, which maps it as its registers say.
+     */
+    uint8_t *ram;
+    uint64_t ram_low;  /* bytes of RAM below 4 GB; at least 1 MB */
+    uint64_t ram_high; /* bytes of RAM at 4 GB */
     struct loop *loop;
     struct pci_bus *pci; /* NULL before the host bridge is attached */
     unsigned ncpus;
