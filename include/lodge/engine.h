@@ -2,9 +2,15 @@
  * A CPU engine: what runs guest instructions. Memory and port accesses are
  * calls out of run(); only rare events stop it.
  *
- * Threads: open/map/unmap/dirty on the VM's controlling thread with no vCPU
- * running; run, get, set on the vCPU's own thread (get/set also from another
- * one while the vCPU is paused); kick and wrote from any thread.
+ * Threads: open, close and dirty on the VM's controlling thread with no vCPU
+ * running. map and unmap with the machine lock held, before the start or, when
+ * a guest moves mappings (BARs, PAM, SMRAM), from a device callback on a vCPU
+ * thread while others run: they must not wait for vCPUs. vm/ then raises
+ * VCPU_FLUSH on all. The RAM behind a window stays valid, so a vCPU that has
+ * not seen the flush yet does no harm; the one whose own access caused it must
+ * see it before its next memory access (so OUT and MMIO stores end a block
+ * when VCPU_FLUSH waits). run, get, set on the vCPU's own thread (get/set also
+ * from another one while the vCPU is paused); kick and wrote from any thread.
  */
 #ifndef LODGE_ENGINE_H
 #define LODGE_ENGINE_H

@@ -53,13 +53,25 @@ void host_thread_join(struct host_thread *t);
  */
 struct loop;
 
+/*
+ * A loop whose callbacks run under lock (borrowed); NULL when the host has no
+ * memory or descriptors left. start begins its thread: 0 or -LE_NOMEM. What is
+ * armed or posted before waits for it. destroy stops and joins the thread (so
+ * never from a callback, nor under the lock); timers, works and watches that
+ * are still queued are forgotten.
+ */
+struct loop *loop_create(struct host_mutex *lock);
+int loop_start(struct loop *l);
+void loop_destroy(struct loop *l);
+
 struct timer {
     void (*fn)(void *ctx);
     void *ctx;
     struct loop *loop;
     uint64_t deadline; /* host_now() scale; UINT64_MAX: not armed */
-    struct list link;  /* the loop's */
-    bool queued;
+    /* A pairing heap, the loop's: eldest child, next sibling, and the
+       previous sibling or (for the eldest) the parent. */
+    struct timer *child, *next, *prev;
 };
 void timer_init(struct timer *t, struct loop *loop, void (*fn)(void *),
                 void *ctx);
@@ -80,7 +92,9 @@ void loop_post(struct loop *l, struct work *w); /* no-op if already queued */
 /* Zeroed, lazily populated, page-aligned; NULL when the host has none. */
 void *host_ram_alloc(size_t bytes);
 void host_ram_free(void *p, size_t bytes);
-/* Zeroed heap memory, for attach and load time; NULL when there is none. */
+uint64_t host_ram_total(void); /* bytes the host has in all */
+/* Zeroed heap memory on 64-byte boundaries, for attach and load time; NULL
+   when there is none. */
 void *host_alloc(size_t bytes);
 void host_free(void *p);
 
@@ -98,6 +112,32 @@ void host_code_free(struct host_code *code);
 
 /* --- entropy --- */
 void host_random(void *buf, size_t n); /* cryptographic quality; never fails */
+
+/* --- files needed at boot: firmware, kernel, initrd (any thread) --- */
+/*
+ * Reads a whole file of 1 to limit bytes. On success *data holds *n bytes,
+ * to be freed by host_file_free; on an error e names the file and the cause.
+ */
+int host_file_read(const char *path, uint64_t limit, void **data, size_t *n,
+                   struct err *e);
+void host_file_free(void *data, size_t n);
+
+/*
+ * Compressed data: the formats of kernel images and initrds. PACK_LZ4 is
+ * either framing, LZ4's own or the legacy one that kernels use.
+ */
+enum host_pack {
+    PACK_NONE, PACK_GZIP, PACK_XZ, PACK_LZMA, PACK_BZIP2, PACK_LZ4, PACK_ZSTD,
+};
+/* The format whose magic number in begins with; PACK_NONE: none of them. */
+enum host_pack host_pack_probe(const void *in, size_t n);
+/*
+ * Unpacks in to out, at most cap bytes; *len is how many there were. What
+ * follows the end of the compressed stream is ignored. -LE_RANGE: does not fit
+ * in cap; -LE_FORMAT: damaged; -LE_UNSUPPORTED: this build lacks the library.
+ */
+int host_unpack(enum host_pack format, const void *in, size_t n, void *out,
+                size_t cap, size_t *len, struct err *e);
 
 /* --- log (any thread) --- */
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };

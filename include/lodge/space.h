@@ -7,8 +7,17 @@
  * Calling thread: any. Device callbacks run with the machine lock held (the
  * space takes it, unless the caller says it holds it already: the _locked
  * variants). RAM is accessed without a lock. Mapping changes are made under
- * the machine lock and tell the engine through the space's listener.
- * Nothing mapped: reads give all ones, writes vanish.
+ * the machine lock and tell the engine through the space's listener; they may
+ * come from inside a device callback. Nothing mapped: reads give all ones,
+ * writes vanish.
+ *
+ * How an access meets a device: the region at the first byte gets all of it
+ * that lies inside that region, even where a small region of higher priority
+ * covers later bytes (ports 0xcf8 and 0xcf9 need this); the rest is decoded
+ * again. It is cut into naturally aligned pieces (by offset) of at most max
+ * bytes, lowest first. A piece below min becomes one aligned access of min:
+ * a read drops what was not asked for, a write puts back what it read.
+ * Accesses to RAM that are aligned are single-copy atomic.
  */
 #ifndef LODGE_SPACE_H
 #define LODGE_SPACE_H
@@ -24,11 +33,13 @@ struct region_ops {
 
 struct region {
     const char *name;
-    uint64_t size;                /* bytes */
+    uint64_t size;                /* bytes; a multiple of ops->min */
     const struct region_ops *ops; /* NULL: RAM or ROM at ram */
     void *dev;                    /* passed to ops */
-    uint8_t *ram;                 /* host address; borrowed */
-    bool readonly;                /* ROM: guest writes are dropped */
+    /* Host address; borrowed, and never freed while a vCPU may run: engines
+       drop their translations of an unmapped window a little later. */
+    uint8_t *ram;
+    bool readonly; /* ROM: writes go to ops->write, or nowhere without ops */
     /* The rest is the space's. */
     struct space *space; /* where it is mapped, or NULL */
     gpa_t base;
@@ -42,7 +53,23 @@ struct span {
 };
 
 struct space;
+struct host_mutex;
 
+/*
+ * A space of `size` bytes (0: all 2^64) whose device callbacks run under lock
+ * (borrowed; NULL: the caller is single-threaded). Up to 65,536 bytes it gets
+ * a direct table, as I/O ports want. NULL when the host has no memory.
+ * Destroying it needs every user gone; regions are simply forgotten.
+ */
+struct space *space_create(uint64_t size, struct host_mutex *lock);
+void space_destroy(struct space *s);
+
+/*
+ * With the machine lock held (not from inside a lock-free read). Among equal
+ * priorities the region mapped last wins. -LE_STATE: r is mapped already;
+ * -LE_RANGE: outside the space, or empty; -LE_USAGE: ops with other sizes
+ * than 1, 2, 4, 8; -LE_NOMEM. Unmapping what is not mapped does nothing.
+ */
 int space_map(struct space *s, gpa_t base, struct region *r, int priority);
 void space_unmap(struct region *r);
 
@@ -53,9 +80,9 @@ uint64_t space_read_locked(struct space *s, gpa_t a, unsigned bytes);
 void space_write_locked(struct space *s, gpa_t a, uint64_t v, unsigned bytes);
 
 /*
- * DMA, by devices with the machine lock held. load and store go to RAM and
- * ROM; what is not RAM reads as all ones and ignores stores, and the return is
- * -LE_RANGE. store tells the engine that RAM changed.
+ * DMA, by devices; any thread. load reads RAM and ROM, store writes RAM; the
+ * other bytes read as all ones and ignore stores, and the return is -LE_RANGE.
+ * store tells the engine that RAM changed.
  */
 int space_load(struct space *s, gpa_t a, void *buf, size_t n);
 int space_store(struct space *s, gpa_t a, const void *buf, size_t n);
@@ -78,5 +105,20 @@ struct window {
     bool readonly; /* reads from ram, writes through space_write (dropped) */
 };
 bool space_window(struct space *s, gpa_t a, struct window *out);
+
+/*
+ * Who hears of changes; vm/ passes them to the engine. map, unmap and changed
+ * run inside space_map/space_unmap: first every unmap, then every map, then
+ * changed once. Installing a listener maps all present windows to it. wrote
+ * runs on any thread.
+ */
+struct space_listener {
+    void (*map)(void *ctx, const struct window *w);
+    void (*unmap)(void *ctx, const struct window *w);
+    void (*changed)(void *ctx);
+    void (*wrote)(void *ctx, gpa_t a, size_t n);
+    void *ctx;
+};
+void space_listen(struct space *s, const struct space_listener *l);
 
 #endif
