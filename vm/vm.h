@@ -76,8 +76,9 @@ void vm_destroy(struct vm *vm);
 
 /* --- parts --- */
 /*
- * Given with mem, io, loop, ncpus, cpu_pins and the four functions filled;
- * machine/ fills isa_irq, msi and pci before it attaches devices.
+ * Given with mem, io, ram, loop, ncpus, cpu_pins and what the machine can be
+ * asked to do filled; machine/ adds ram_low, ram_high and tsc before it
+ * attaches devices.
  */
 struct env *vm_env(struct vm *vm);
 struct host_mutex *vm_lock(struct vm *vm); /* the machine lock */
