@@ -87,6 +87,8 @@ struct work {
 };
 void work_init(struct work *w, void (*fn)(void *), void *ctx);
 void loop_post(struct loop *l, struct work *w); /* no-op if already queued */
+/* After it returns under the lock, fn will not run until posted again. */
+void work_cancel(struct loop *l, struct work *w);
 
 /* --- memory --- */
 /* Zeroed, lazily populated, page-aligned; NULL when the host has none. */
