@@ -5,6 +5,9 @@
 /* clang-format off */
 #define DEVICES(X) \
     /* intc, timer, char, input */ \
+    X(i8259) \
+    X(ioapic) \
+    X(lapic) \
     /* bus, storage, net, virtio */
 /* clang-format on */
 
