@@ -66,7 +66,7 @@ enum { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
 struct pci_dev;
 struct pci_msix;
 
-/* One register beyond the identification, for tables. */
+/* One register, for tables. */
 struct pci_reg {
     uint8_t off, bytes; /* bytes 1 to 4 */
     uint32_t reset;     /* value after reset */
@@ -84,8 +84,7 @@ struct pci_id {
     uint8_t revision;
     uint16_t subvendor, subdevice;
     uint8_t pin;                /* 0: no interrupt; 1 to 4: INTA# to INTD# */
-    uint16_t command, status;   /* bits that are on after reset */
-    const struct pci_reg *regs; /* device-specific; or NULL */
+    const struct pci_reg *regs; /* device-specific, or other than usual */
 };
 
 struct pci_ops {
@@ -137,8 +136,10 @@ extern const struct field pci_fields[];
 int pci_attach(struct pci_dev *p, struct dev *d, const struct pci_id *id,
                const struct pci_ops *ops, int devfn, struct err *e);
 void pci_detach(struct pci_dev *p);
+/* Also its MSI and MSI-X. */
 void pci_reset(struct pci_dev *p);
-/* config[] came from a snapshot: puts back what is read-only, maps BARs. */
+/* config[] came from a snapshot: puts back what is read-only, maps BARs,
+   drives the interrupt pin. Also for its MSI and MSI-X. */
 int pci_loaded(struct pci_dev *p);
 
 /*
@@ -193,14 +194,10 @@ bool pci_msix_on(const struct pci_dev *p);
 void pci_msix_send(struct pci_dev *p, unsigned n);
 /* Forgets that n is pending: its cause is gone. */
 void pci_msix_clear(struct pci_dev *p, unsigned n);
-/* These two belong into the device's reset and loaded. */
-void pci_msix_reset(struct pci_msix *m);
-int pci_msix_loaded(struct pci_msix *m);
 
 /* --- the bus; embedded in a host bridge --- */
 struct pci_bus {
-    struct space *mem, *io; /* where BARs are mapped */
-    struct msi_sink msi;
+    struct env *env;    /* whose spaces BARs are mapped in */
     unsigned swizzle;   /* PIRQ = (slot + pin A=0 + swizzle) mod 4 */
     struct irq pirq[4]; /* set by the interrupt router; level-driven */
     struct pci_dev *dev[256];
@@ -237,7 +234,8 @@ void pci_conf1_exit(struct pci_conf1 *c);
 /*
  * What firmware does, for machines that start a kernel without one: gives
  * every BAR an address in the windows (ends exclusive), routes PIRQs A to D
- * to the interrupts in irq[] and tells each device its line. Call after reset.
+ * to the interrupts in irq[] (level-triggered from then on) and tells each
+ * device its line. Call after reset. -LE_NOSPACE when a window is too small.
  */
 struct pci_plan {
     uint64_t io, io_end, mem, mem_end;
