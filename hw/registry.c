@@ -5,8 +5,12 @@
 /* clang-format off */
 #define DEVICES(X) \
     /* intc, timer, char, input */ \
+    X(i8259) \
+    X(ioapic) \
+    X(lapic) \
     /* bus, storage, net, virtio */ \
-    X(i440fx) X(piix3)
+    X(i440fx) \
+    X(piix3)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct dev_class name##_class;

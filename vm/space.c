@@ -411,8 +411,6 @@ void space_destroy(struct space *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < s->nregions; i++)
-        s->regions[i]->space = NULL;
     for (unsigned i = 0; i < VIEWS; i++)
         host_free(s->ring[i]);
     while (s->retired) {

@@ -7,13 +7,14 @@
  *   vm_add_device    in the order in which they are to be reset
  *   vm_start         everything to power-on state, boot hook, vCPUs run
  *   vm_wait          until the guest, a caller or a timeout ends it
+ *   vm_dismantle     devices go; then the caller closes disks and endpoints
  *   vm_destroy
  *
- * Threads: create, set_machine, add_device, start, wait, destroy belong to one
- * controlling thread, which holds no lock. pause, resume and stop may be called
- * from any thread that is neither a vCPU's nor the loop's and holds no lock.
- * What a guest can ask for (power off, reset, debug exit) may be called from
- * anywhere, locks held or not.
+ * Threads: create, set_machine, add_device, start, wait, dismantle, destroy
+ * belong to one controlling thread, which holds no lock. pause, resume and stop
+ * may be called from any thread that is neither a vCPU's nor the loop's and
+ * holds no lock. What a guest can ask for (power off, reset, debug exit) may be
+ * called from anywhere, locks held or not.
  *
  * Lock order: control (pause, resume, stop) before the machine lock before
  * run_lock (who is parked) and the loop's own. Nobody waits for a vCPU with the
@@ -46,7 +47,7 @@ struct machine_ops {
      */
     int (*boot)(void *machine, struct vm *vm, struct x86_state *bsp,
                 struct err *e);
-    /* First step of vm_destroy's, with devices still attached; or NULL. */
+    /* First step of vm_dismantle, with devices still attached; or NULL. */
     void (*destroy)(void *machine, struct vm *vm);
 };
 
@@ -59,7 +60,7 @@ enum vm_end {
     VM_END_DEBUG_EXIT, /* value: what the guest wrote */
     VM_END_STOPPED,    /* vm_stop */
     VM_END_TIMEOUT,
-    VM_END_FAILED,     /* Lodge could not go on: text says why */
+    VM_END_FAILED, /* Lodge could not go on: text says why */
 };
 
 struct vm_outcome {
@@ -71,8 +72,13 @@ struct vm_outcome {
 int vm_create(const struct vm_config *config, struct vm **out, struct err *e);
 void vm_set_machine(struct vm *vm, const struct machine_ops *ops,
                     void *machine);
-/* Stops it first if it runs; everything attached is detached, last first. */
-void vm_destroy(struct vm *vm);
+/*
+ * Ends it if it runs, joins the vCPU threads, detaches every device, last
+ * first. The loop lives on, so that disks and endpoints opened on it can be
+ * closed. vm_destroy does this where it was not done.
+ */
+void vm_dismantle(struct vm *vm);
+void vm_destroy(struct vm *vm); /* NULL: nothing */
 
 /* --- parts --- */
 /*
@@ -105,13 +111,12 @@ struct prop_value {
         struct chardev *chardev;
     };
 };
-#define PROP_VALUES(...) ((const struct prop_value[]){__VA_ARGS__ {0}})
+#define PROP_VALUES(...)  ((const struct prop_value[]){__VA_ARGS__{0}})
 #define SET_BOOL(n, v)    {.name = (n), .kind = PROP_BOOL, .flag = (v)},
 #define SET_NUMBER(n, v)  {.name = (n), .kind = PROP_U64, .number = (v)},
 #define SET_TEXT(n, v)    {.name = (n), .kind = PROP_STRING, .text = (v)},
 #define SET_BLK(n, v)     {.name = (n), .kind = PROP_BLK, .blk = (v)},
-#define SET_CHARDEV(n, v)                                                      \
-    {.name = (n), .kind = PROP_CHARDEV, .chardev = (v)},
+#define SET_CHARDEV(n, v) {.name = (n), .kind = PROP_CHARDEV, .chardev = (v)},
 
 /*
  * Makes and attaches a device: id (copied) must be new; values is a list or

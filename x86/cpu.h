@@ -190,6 +190,13 @@ void x86_deliver_interrupt(struct cpu *c, unsigned vector, bool nmi);
 /* The checks of i's row against model, mode and CPL; raises if one fails. */
 void x86_check_row(struct cpu *c, const struct insn *i);
 
+/* --- x86/segment.c --- */
+/*
+ * May the current privilege access n bytes of ports (IOPL, else the TSS's
+ * bitmap)? #GP(0) if not. Notes I/O breakpoints.
+ */
+void x86_io_check(struct cpu *c, uint16_t port, unsigned n);
+
 /* --- x86/mode.c --- */
 /* Recomputes mode_key, cpl, tlb_mode and what else follows from s. After any
    change of CR0, CR4, EFER, XCR0, CS, SS, DS, ES, CPL, TF, AC, VM, DR7. */

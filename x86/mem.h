@@ -123,8 +123,9 @@ void mem_rmw_begin(struct cpu *c, gva_t a, unsigned n);
 void mem_rmw_end(struct cpu *c);
 
 /*
- * Host address of a whole page for n bytes of string work, or NULL; n is what
- * stays in the page.
+ * The host address of the byte at a, for string work up to the end of its
+ * page. Raises what an access there would; NULL when every access must be
+ * made one by one (MMIO, ROM or decoded code for writes, breakpoints).
  */
 const uint8_t *mem_page_read(struct cpu *c, gva_t a);
 uint8_t *mem_page_write(struct cpu *c, gva_t a);

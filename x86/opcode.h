@@ -29,29 +29,34 @@ enum opcode_props {
     OP_SSE = 1 << 12,    /* checks CR0.EM, TS, CR4.OSFXSR */
     OP_AVX = 1 << 13,    /* checks CR4.OSXSAVE, XCR0, TS */
     OP_AVX512 = 1 << 14, /* likewise with the opmask and ZMM states */
-    OP_ALIGN = 1 << 15,  /* #GP(0) on a memory operand not aligned to its size */
-    OP_FPEXC = 1 << 16,  /* may raise #XM: uses and changes MXCSR */
+    OP_ALIGN = 1 << 15, /* #GP(0) on a memory operand not aligned to its size */
+    OP_FPEXC = 1 << 16, /* may raise #XM: uses and changes MXCSR */
     OP_NOMEMPTR = 1 << 17, /* memory operand is computed, not accessed (LEA,
                             INVLPG, PREFETCH, multi-byte NOP) */
-    OP_COPY = 1 << 18,   /* user-level, no system state: an engine may run the
-                            same encoding on the host with registers and
-                            memory operand replaced */
+    OP_COPY = 1 << 18,     /* user-level, no system state: an engine may run the
+                              same encoding on the host with registers and
+                              memory operand replaced */
     OP_MASKED = 1 << 19, /* memory accessed by element, under a mask or VSIB */
 };
 
 struct opcode {
-    const char *name; /* mnemonic, lower case */
-    op_fn body;
+    const char *name;  /* mnemonic, lower case; one a size: "cbw/cwde/cdqe" */
+    op_fn body;        /* NULL while nobody has written it: #UD */
     uint8_t map, byte; /* 0 one-byte, 1 0F, 2 0F38, 3 0F3A, 5 and 6 EVEX maps */
     uint8_t encoding;  /* enum insn_encoding */
-    uint8_t pp, w, l;  /* see x86/opcodes.def */
-    uint8_t reg, mod, rm; /* ModRM constraints */
-    uint8_t mode;      /* where it exists: 64-bit, not 64-bit, protected only */
-    uint8_t operand[4]; /* operand specification, decoder's */
-    uint8_t tuple;     /* EVEX disp8*N */
+    uint8_t mode;      /* enum opcode_mode: ROW_PROT is the engine's to check */
     uint16_t feature, feature2; /* enum x86_feature: both are needed */
-    uint16_t flags_read, flags_written, flags_undefined; /* FLAG_* */
+    /* FLAG_*. Read includes what may pass unchanged (a shift by 0, REP with
+       rCX 0); written is to a defined value, and clobbered = written |
+       undefined. */
+    uint16_t flags_read, flags_written, flags_undefined;
     uint32_t props;
+    /* The decoder's: see x86/opspec.h. */
+    uint8_t pp, w, l;
+    uint8_t reg, mod, rm; /* ModRM constraints */
+    uint8_t size;
+    uint8_t operand[4];
+    uint8_t tuple, evex;
 };
 
 extern const struct opcode opcode_table[];
@@ -64,8 +69,8 @@ static inline const struct opcode *insn_opcode(const struct insn *i)
 
 /* Decoding context: what of the CPU's mode changes the meaning of bytes. */
 enum decode_mode {
-    DECODE_16,   /* CS.D = 0: real, virtual-8086, 16-bit protected */
-    DECODE_32,   /* CS.D = 1 outside long mode, or compatibility */
+    DECODE_16, /* CS.D = 0: real, virtual-8086, 16-bit protected */
+    DECODE_32, /* CS.D = 1 outside long mode, or compatibility */
     DECODE_64,
 };
 

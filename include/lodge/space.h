@@ -59,7 +59,7 @@ struct host_mutex;
  * A space of `size` bytes (0: all 2^64) whose device callbacks run under lock
  * (borrowed; NULL: the caller is single-threaded). Up to 65,536 bytes it gets
  * a direct table, as I/O ports want. NULL when the host has no memory.
- * Destroying it needs every user gone; regions are simply forgotten.
+ * Destroying it needs every user gone; regions still mapped are not touched.
  */
 struct space *space_create(uint64_t size, struct host_mutex *lock);
 void space_destroy(struct space *s);
