@@ -1,0 +1,108 @@
+/* Whole files: firmware, kernel, initrd. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/posix/oserr.h"
+#include "lodge/host.h"
+
+/* "12 MB", "700 KB", "3 bytes": enough to see what is wrong. */
+static void size_text(uint64_t n, char *to, size_t len)
+{
+    static const char *const units[] = {"bytes", "KB", "MB", "GB", "TB"};
+    unsigned u = 0;
+
+    while (n >= 10240 && u + 1 < ARRAY_LEN(units)) {
+        n /= 1024;
+        u++;
+    }
+    snprintf(to, len, "%llu %s", (unsigned long long)n, units[u]);
+}
+
+static int check_file(const char *path, const struct stat *st, uint64_t limit,
+                      struct err *e)
+{
+    char has[32], most[32];
+
+    if (S_ISDIR(st->st_mode))
+        return err_errno(e, EISDIR, path);
+    if (!S_ISREG(st->st_mode))
+        return err_set(e, LE_USAGE, "%s: it is not a regular file", path);
+    if (!st->st_size)
+        return err_set(e, LE_FORMAT, "%s: the file is empty", path);
+    if ((uint64_t)st->st_size > limit) {
+        size_text((uint64_t)st->st_size, has, sizeof has);
+        size_text(limit, most, sizeof most);
+        return err_set(e, LE_RANGE,
+                       "%s: the file has %s, which is more than the %s that "
+                       "can be loaded here",
+                       path, has, most);
+    }
+    return 0;
+}
+
+static int read_all(int fd, const char *path, uint8_t *to, size_t n,
+                    struct err *e)
+{
+    for (size_t at = 0; at < n;) {
+        ssize_t got = read(fd, to + at, MIN(n - at, (size_t)1 << 30));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(e, errno, path);
+        if (got == 0)
+            return err_set(e, LE_IO, "%s: the file shrank while it was read",
+                           path);
+        at += (size_t)got;
+    }
+    return 0;
+}
+
+static int read_open(int fd, const char *path, uint64_t limit, void **data,
+                     size_t *n, struct err *e)
+{
+    struct stat st;
+    void *p;
+    int rc;
+
+    if (fstat(fd, &st))
+        return err_errno(e, errno, path);
+    rc = check_file(path, &st, limit, e);
+    if (rc)
+        return rc;
+    p = host_ram_alloc((size_t)st.st_size);
+    if (!p)
+        return err_set(e, LE_NOMEM, "%s: the host has no memory left for it",
+                       path);
+    rc = read_all(fd, path, p, (size_t)st.st_size, e);
+    if (rc) {
+        host_ram_free(p, (size_t)st.st_size);
+        return rc;
+    }
+    *data = p;
+    *n = (size_t)st.st_size;
+    return 0;
+}
+
+int host_file_read(const char *path, uint64_t limit, void **data, size_t *n,
+                   struct err *e)
+{
+    /* Not to wait for the writer of a FIFO, which is refused anyway. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+
+    *data = NULL;
+    *n = 0;
+    if (fd < 0)
+        return err_errno(e, errno, path);
+    rc = read_open(fd, path, limit, data, n, e);
+    close(fd);
+    return rc;
+}
+
+void host_file_free(void *data, size_t n)
+{
+    host_ram_free(data, n);
+}

@@ -1,0 +1,161 @@
+/* Whole files, memory, log limits: host/posix/{file,memory}.c. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "lodge/host.h"
+
+static char dir[] = "/tmp/lodge-file.XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    unlink("kernel");
+    unlink("empty");
+    unlink("secret");
+    unlink("fifo");
+    return chdir("/") || rmdir(dir);
+}
+
+static void put(const char *name, size_t n)
+{
+    FILE *f = fopen(name, "w");
+
+    assert_non_null(f);
+    for (size_t i = 0; i < n; i++)
+        putc((int)(i * 7 & 0xff), f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void reads_all(void **state)
+{
+    struct err e = {0};
+    void *data;
+    size_t n;
+
+    (void)state;
+    put("kernel", 100001);
+    assert_int_equal(host_file_read("kernel", 100001, &data, &n, &e), 0);
+    assert_int_equal(n, 100001);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(((uint8_t *)data)[i], i * 7 & 0xff);
+    host_file_free(data, n);
+}
+
+static void refuses(const char *path, uint64_t limit, int code,
+                    const char *text)
+{
+    struct err e = {0};
+    void *data = &e;
+    size_t n = 1;
+
+    assert_int_equal(host_file_read(path, limit, &data, &n, &e), -code);
+    assert_null(data);
+    assert_int_equal(n, 0);
+    assert_int_equal(e.code, -code);
+    assert_string_equal(e.text, text);
+}
+
+static void one_sentence_each(void **state)
+{
+    (void)state;
+    put("kernel", 30000);
+    put("empty", 0);
+    refuses("missing", 100, LE_NOENT, "missing: there is no such file");
+    refuses("kernel/x", 100, LE_NOENT, "kernel/x: Not a directory");
+    refuses(".", 100, LE_USAGE, ".: it is a directory, not a file");
+    refuses("empty", 100, LE_FORMAT, "empty: the file is empty");
+    refuses("kernel", 29999, LE_RANGE,
+            "kernel: the file has 29 KB, which is more than the 29 KB that "
+            "can be loaded here");
+    refuses("kernel", 100, LE_RANGE,
+            "kernel: the file has 29 KB, which is more than the 100 bytes "
+            "that can be loaded here");
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    refuses("fifo", 100, LE_USAGE, "fifo: it is not a regular file");
+    refuses("/dev/null", 100, LE_USAGE, "/dev/null: it is not a regular file");
+    put("secret", 10);
+    chmod("secret", 0);
+    if (geteuid() != 0)
+        refuses("secret", 100, LE_ACCESS,
+                "secret: this user has no permission to open it");
+}
+
+static void code_memory(void **state)
+{
+    static const uint8_t ret42[] = {0xb8, 42, 0, 0, 0, 0xc3};
+    struct host_code c;
+
+    (void)state;
+    assert_int_equal(host_code_alloc(&c, 100), 0);
+    assert_true(c.len >= 100 && c.len % 4096 == 0);
+    assert_ptr_not_equal(c.rw, c.rx);
+    memcpy(c.rw + c.len - sizeof ret42, ret42, sizeof ret42);
+    assert_memory_equal(c.rx + c.len - sizeof ret42, ret42, sizeof ret42);
+#ifdef __x86_64__
+    {
+        int (*fn)(void) =
+            (int (*)(void))(uintptr_t)(c.rx + c.len - sizeof ret42);
+
+        assert_int_equal(fn(), 42);
+    }
+#endif
+    host_code_free(&c);
+    assert_null(c.rw);
+    host_code_free(&c);
+    assert_int_equal(host_code_alloc(&c, 0), -LE_NOMEM);
+    assert_int_equal(host_code_alloc(&c, SIZE_MAX - 5), -LE_NOMEM);
+}
+
+static void ram_and_heap(void **state)
+{
+    uint8_t *p = host_ram_alloc(5000), *q;
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal((uintptr_t)p % 4096, 0);
+    assert_true(p[0] == 0 && p[4999] == 0);
+    p[4999] = 1;
+    host_ram_free(p, 5000);
+    p = host_ram_alloc(5 << 20);
+    assert_int_equal((uintptr_t)p % (2 << 20), 0);
+    assert_int_equal(p[(5 << 20) - 1], 0);
+    host_ram_free(p, 5 << 20);
+    assert_null(host_ram_alloc(0));
+    assert_null(host_ram_alloc(SIZE_MAX));
+    assert_null(host_ram_alloc(SIZE_MAX / 2));
+    host_ram_free(NULL, 5);
+    q = host_alloc(100);
+    assert_int_equal((uintptr_t)q % 64, 0);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(q[i], 0);
+    host_free(q);
+    assert_null(host_alloc(SIZE_MAX));
+    host_free(NULL);
+    assert_true(host_ram_total() > 1 << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_all),
+        cmocka_unit_test(one_sentence_each),
+        cmocka_unit_test(code_memory),
+        cmocka_unit_test(ram_and_heap),
+    };
+
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
