@@ -68,7 +68,13 @@ struct x86_exception {
     uint64_t dr6;    /* #DB: bits to set */
 };
 
-struct code_cache; /* the engine's */
+/* A page's translation for instruction fetch. */
+struct itlb_entry {
+    uint64_t tag; /* linear page address, or TLB_NONE */
+    gpa_t gpa;
+    const uint8_t *ram; /* the page; NULL: not RAM or ROM */
+};
+enum { ITLB_SIZE = 256 };
 
 struct cpu {
     struct x86_state s;
@@ -88,7 +94,8 @@ struct cpu {
     uint32_t mode_key;   /* enum cpu_mode bits: part of every block's key */
     struct tlb_entry *tlb; /* the current mode's, TLB_SIZE entries */
     uint8_t tlb_mode;      /* enum tlb_mode */
-    bool has_breakpoints;  /* DR7 enables any data or I/O breakpoint */
+    bool has_breakpoints;      /* DR7 enables any data or I/O breakpoint */
+    bool has_code_breakpoints; /* DR7 enables any instruction breakpoint */
 
     uint8_t unwind;         /* enum unwind */
     struct x86_exception exc;
@@ -96,15 +103,22 @@ struct cpu {
     void *unwind_buf[5];    /* __builtin_setjmp, set by the engine */
 
     struct vcpu *vcpu;
+    struct host_mutex *rmw_lock; /* the VM's, for mem_rmw_begin(); NULL: alone */
+    bool rmw_held; /* an unwinding engine calls mem_rmw_end() */
     const struct cpu_model *model;
-    struct code_cache *code;
     void *hostvec;  /* x86/hostvec.c: stubs for vector and x87 */
     void *engine;   /* the engine's own per-CPU data */
-    /* Physical page a write is about to change that holds decoded code. */
+    /* RAM that holds decoded code was written just now. */
     void (*code_written)(struct cpu *c, gpa_t a, unsigned n);
     /* May this RAM page be written without being asked first? The MMU asks
        before it fills a write tag. */
     bool (*page_writable)(struct cpu *c, gpa_t page);
+
+    uint64_t apic_base;   /* this CPU's APIC_BASE: x86_apic_base_changed() */
+    struct window window; /* RAM found last: see mmu.c */
+    uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
+    uint64_t tlb_generation; /* counts flushes, for caches keyed by linear
+                                address elsewhere */
 
     struct { /* MONITOR/MWAIT */
         gpa_t address;
@@ -118,6 +132,7 @@ struct cpu {
     } stats;
 
     struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
+    struct itlb_entry itlb[2][ITLB_SIZE]; /* supervisor, user */
 };
 
 /* The mode bits that change what a block of code means. */

@@ -111,8 +111,8 @@ void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write);
 
 /*
  * For LOCK and read-modify-write: the host address of n bytes of writable RAM
- * in one page, write permission and D bit seen to; NULL when it is MMIO, ROM,
- * crosses a page or is a page with decoded code: then use mem_rmw_begin().
+ * in one page, write permission and D bit seen to; NULL when it is MMIO, ROM or
+ * crosses a page: then use mem_rmw_begin().
  */
 void *mem_writable(struct cpu *c, gva_t a, unsigned n);
 /*
@@ -145,7 +145,10 @@ gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram);
  */
 bool mem_translate_debug(struct cpu *c, gva_t a, gpa_t *out);
 
-/* TLB maintenance; also drops what the engine keyed by linear address. */
+/* Re-reads APIC_BASE from the interrupt controller, after a write or reset. */
+void x86_apic_base_changed(struct cpu *c);
+
+/* TLB maintenance; each counts up tlb_generation. */
 void tlb_flush_all(struct cpu *c);       /* global pages too */
 void tlb_flush_nonglobal(struct cpu *c); /* CR3 load */
 void tlb_flush_page(struct cpu *c, gva_t a);

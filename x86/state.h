@@ -48,6 +48,9 @@ struct x86_table {
     uint16_t limit;
 };
 
+/* DR6 */
+enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
+
 enum { CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3,
        CR0_ET = 1 << 4, CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18,
        CR0_NW = 1 << 29, CR0_CD = 1 << 30 };
@@ -108,5 +111,9 @@ struct x86_state {
     uint64_t k[8];
     _Alignas(64) uint8_t zmm[32][64]; /* XMM and YMM are the low parts */
 };
+
+/* Copies the members of the named groups (STATE_* of lodge/engine.h). */
+void x86_state_copy(struct x86_state *to, const struct x86_state *from,
+                    uint32_t which);
 
 #endif

@@ -1,0 +1,79 @@
+/* The soft TLB: filling is in mem.c, dropping is here. */
+#include "x86/mmu.h"
+
+static const struct tlb_entry tlb_empty = {TLB_NONE, TLB_NONE, 0, 0};
+
+static void itlb_flush(struct cpu *c)
+{
+    c->tlb_generation++;
+    c->stats.tlb_flushes++;
+    for (unsigned m = 0; m < 2; m++)
+        for (unsigned n = 0; n < ITLB_SIZE; n++)
+            c->itlb[m][n].tag = TLB_NONE;
+}
+
+void tlb_flush_all(struct cpu *c)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        for (unsigned n = 0; n < TLB_SIZE; n++)
+            c->tlbs[m][n] = tlb_empty;
+    c->large_seen = 0;
+    c->window.size = 0;
+    itlb_flush(c);
+}
+
+void tlb_flush_nonglobal(struct cpu *c)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        for (unsigned n = 0; n < TLB_SIZE; n++)
+            if (!(c->tlbs[m][n].gpa & TLB_GLOBAL))
+                c->tlbs[m][n] = tlb_empty;
+    itlb_flush(c);
+}
+
+/*
+ * A large page is cached as the 4 KB pieces that were touched, and INVLPG of
+ * any of its addresses drops them all.
+ */
+static void flush_large(struct cpu *c, gva_t a)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        for (unsigned n = 0; n < TLB_SIZE; n++) {
+            struct tlb_entry *e = &c->tlbs[m][n];
+            /* 1 GB pages are rare enough to be dropped for any neighbour. */
+            if ((e->gpa & TLB_LARGE) && !((e->read ^ a) >> 30))
+                *e = tlb_empty;
+        }
+}
+
+static inline uint64_t large_bit(gva_t a)
+{
+    return BIT64((a >> 30) & 63);
+}
+
+void tlb_flush_page(struct cpu *c, gva_t a)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++) {
+        struct tlb_entry *e = &c->tlbs[m][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+
+        if (e->read == (a & PAGE_MASK) || e->write == (a & PAGE_MASK))
+            *e = tlb_empty;
+    }
+    if (c->large_seen & large_bit(a))
+        flush_large(c, a);
+    itlb_flush(c);
+}
+
+void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write)
+{
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        for (unsigned n = 0; n < TLB_SIZE; n++) {
+            struct tlb_entry *e = &c->tlbs[m][n];
+
+            if ((e->gpa & PAGE_MASK) != page)
+                continue;
+            e->write = TLB_NONE;
+            if (!only_write)
+                *e = tlb_empty;
+        }
+}
