@@ -8,7 +8,9 @@
  *    overwrites it. For others s.rip is stale and must not be touched.
  *  - A fault (x86_raise and all memory accessors) does not return; the engine
  *    puts s.rip back to insn_rip(). So a body changes no state before its last
- *    possible fault, except where the SDM says so (REP iterations).
+ *    possible fault, except where the SDM says so (REP iterations). A body
+ *    that has left its instruction behind (a task switch) makes c->insn NULL:
+ *    then s.rip is right as it is, as it is while events are delivered.
  *  - Row checks (feature, CPL, LOCK validity, CR0/CR4/XCR0 for x87, SSE and
  *    AVX) were made by the engine before the body, by x86_check_row().
  *  - Bodies are integer-only code: the build gives x86/ -mgeneral-regs-only.
@@ -62,7 +64,6 @@ struct x86_exception {
     uint8_t vector;
     bool has_error;
     bool soft;       /* INT n, INT3, INTO: DPL check, pushes the next RIP */
-    bool external;   /* interrupt or NMI: sets EXT in nested errors */
     uint32_t error;
     uint64_t cr2;    /* #PF */
     uint64_t dr6;    /* #DB: bits to set */
@@ -96,6 +97,8 @@ struct cpu {
     uint8_t tlb_mode;      /* enum tlb_mode */
     bool has_breakpoints;      /* DR7 enables any data or I/O breakpoint */
     bool has_code_breakpoints; /* DR7 enables any instruction breakpoint */
+    bool access_borrowed;      /* mode_key and tlb are not those of s: see
+                                  x86_access_as(); raising puts them back */
 
     uint8_t unwind;         /* enum unwind */
     struct x86_exception exc;
@@ -123,6 +126,7 @@ struct cpu {
     struct { /* MONITOR/MWAIT */
         gpa_t address;
         bool armed;
+        uint64_t line[8]; /* what was there */
     } monitor;
     uint64_t xsave_init; /* components known to be in their initial state */
 
@@ -195,15 +199,37 @@ NORETURN void x86_raise_pf(struct cpu *c, gva_t address, uint32_t error);
 NORETURN void x86_raise_db(struct cpu *c, uint64_t dr6);
 NORETURN void x86_unwind(struct cpu *c, enum unwind how);
 /*
- * Delivers c->exc from s.rip (already put back, or the next instruction's for
- * traps and software interrupts: exc.soft). May raise again: nested faults
- * turn into #DF and shutdown here. On return s is at the handler.
+ * Delivers c->exc from s.rip, already put back (or the next instruction's, for
+ * traps). Makes c->insn NULL. May raise again, and is then called again: nested
+ * faults turn into #DF and shutdown here. On return s is at the handler.
+ * INT n, INT3, INTO and INT1 deliver in their bodies.
  */
 void x86_deliver(struct cpu *c);
 /* An external interrupt or NMI, likewise. */
 void x86_deliver_interrupt(struct cpu *c, unsigned vector, bool nmi);
-/* The checks of i's row against model, mode and CPL; raises if one fails. */
+
+/* --- x86/check.c --- */
+enum check_result { CHECK_OK, CHECK_UD, CHECK_NM, CHECK_GP0 };
+/*
+ * The checks of i's row: they depend on row, instruction, model and mode_key
+ * only, so that once for a block is enough. Not among them: a pending x87
+ * exception, and what bodies say they check.
+ */
+enum check_result x86_check_row_static(const struct cpu *c,
+                                       const struct insn *i);
+/* Raises if one fails. */
 void x86_check_row(struct cpu *c, const struct insn *i);
+
+/* --- x86/ops/debug.c: breakpoints (SDM volume 3, 18.2) --- */
+/*
+ * Before an instruction, while has_code_breakpoints: raises #DB if one is at
+ * linear, unless RF or a MOV SS shadow forbids it.
+ */
+void x86_code_breakpoint(struct cpu *c, gva_t linear);
+/* While has_breakpoints: a data or port access that one waits for is noted in
+   s.pending_db, for after the instruction (or REP iteration). */
+void x86_data_breakpoint(struct cpu *c, gva_t linear, unsigned n, bool write);
+void x86_io_breakpoint(struct cpu *c, uint16_t port, unsigned n);
 
 /* --- x86/segment.c --- */
 /*
@@ -229,5 +255,24 @@ uint64_t x86_tsc(struct cpu *c);
  * CPU stays halted. Called between blocks.
  */
 bool x86_take_events(struct cpu *c);
+
+/*
+ * What the engine does beside that:
+ *  - x86_take_events() is called when vcpu->events, s.pending_db or s.activity
+ *    is not 0; it takes what it can. KICK and PRIV are the engine's.
+ *  - While x86_one_by_one(), instructions run alone, and after each: if TF was
+ *    set before it, DR6_BS goes to s.pending_db; if a shadow was there before
+ *    it, both shadows end (one that the instruction itself sets stays, unless
+ *    it was already under one). An instruction that unwinds has seen to both
+ *    itself.
+ *  - RF is cleared before an instruction runs and after its breakpoint was
+ *    looked for; so IRET can set it. A REP that stops with UNWIND_RESTART sets
+ *    it, and stops when s.pending_db is not 0.
+ */
+static inline bool x86_one_by_one(const struct cpu *c)
+{
+    return c->s.sti_shadow || c->s.movss_shadow || (c->mode_key & MODE_TF) ||
+           c->has_breakpoints || c->has_code_breakpoints;
+}
 
 #endif

@@ -48,8 +48,9 @@ struct x86_table {
     uint16_t limit;
 };
 
-/* DR6 */
+/* DR6, DR7 */
 enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
+enum { DR7_GD = 1 << 13 };
 
 enum { CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3,
        CR0_ET = 1 << 4, CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18,
