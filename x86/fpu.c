@@ -1,0 +1,95 @@
+#include "x86/fpu.h"
+
+void fpu_init(uint8_t *fx)
+{
+    memset(fx, 0, FX_MXCSR);
+    store_le16(fx + FX_FCW, FCW_INIT);
+}
+
+void fpu_reset(uint8_t *fx)
+{
+    memset(fx, 0, FX_X87_SIZE);
+    store_le16(fx + FX_FCW, FCW_INIT);
+}
+
+bool fpu_is_initial(const uint8_t *fx)
+{
+    uint64_t any = load_le64(fx) ^ FCW_INIT;
+
+    any |= load_le64(fx + FX_FIP) | load_le64(fx + FX_FDP);
+    for (unsigned k = FX_ST; k < FX_XMM; k += 8)
+        any |= load_le64(fx + k);
+    return !any;
+}
+
+/* 0 valid, 1 zero, 2 special: of an 80-bit value (SDM volume 1, 8.1.7). */
+static unsigned tag_of(const uint8_t *st)
+{
+    uint64_t mantissa = load_le64(st);
+    unsigned exponent = load_le16(st + 8) & 0x7fff;
+
+    if (exponent == 0 && mantissa == 0)
+        return 1;
+    return exponent == 0 || exponent == 0x7fff || !(mantissa >> 63) ? 2 : 0;
+}
+
+unsigned fpu_full_tags(const uint8_t *fx)
+{
+    unsigned tags = 0, top = fpu_top(fx);
+
+    for (unsigned r = 0; r < 8; r++) {
+        const uint8_t *st = fx + FX_ST + 16 * ((r - top) & 7);
+        unsigned tag = fx[FX_FTW] >> r & 1 ? tag_of(st) : 3;
+
+        tags |= tag << 2 * r;
+    }
+    return tags;
+}
+
+void fpu_set_full_tags(uint8_t *fx, unsigned tags)
+{
+    uint8_t used = 0;
+
+    for (unsigned r = 0; r < 8; r++)
+        if ((tags >> 2 * r & 3) != 3)
+            used |= (uint8_t)(1 << r);
+    fx[FX_FTW] = used;
+}
+
+void fpu_to_area(const struct cpu *c, uint8_t *area, bool wide)
+{
+    const uint8_t *fx = c->s.fxsave;
+    uint64_t keep = wide ? ~0ull : 0x0000ffffffffffffull;
+
+    memcpy(area, fx, FX_FIP);
+    area[FX_FTW + 1] = 0;
+    store_le64(area + FX_FIP, load_le64(fx + FX_FIP) & keep);
+    store_le64(area + FX_FDP, load_le64(fx + FX_FDP) & keep);
+    memcpy(area + FX_ST, fx + FX_ST, FX_XMM - FX_ST);
+}
+
+void fpu_from_area(struct cpu *c, const uint8_t *area, bool wide)
+{
+    bool selectors = !feature_has(&c->model->features, FEAT_ZERO_FCS_FDS);
+    uint64_t keep = wide        ? ~0ull
+                    : selectors ? 0x0000ffffffffffffull
+                                : 0xffffffffull;
+    uint8_t *fx = c->s.fxsave;
+
+    fpu_set_words(fx, load_le16(area + FX_FCW), load_le16(area + FX_FSW));
+    fx[FX_FTW] = area[FX_FTW];
+    fx[FX_FTW + 1] = 0;
+    store_le16(fx + FX_FOP, load_le16(area + FX_FOP) & FOP_DEFINED);
+    store_le64(fx + FX_FIP, load_le64(area + FX_FIP) & keep);
+    store_le64(fx + FX_FDP, load_le64(area + FX_FDP) & keep);
+    for (unsigned k = FX_ST; k < FX_XMM; k += 16) {
+        memcpy(fx + k, area + k, 10);
+        memset(fx + k + 10, 0, 6);
+    }
+}
+
+void fpu_check_pending(struct cpu *c)
+{
+    if (unlikely(fpu_sw(c->s.fxsave) & FSW_ES))
+        x86_raise(c, EXC_MF);
+}

@@ -1,0 +1,318 @@
+/*
+ * Vector instructions whose memory operand is accessed by element: under a
+ * mask, through a vector index, or packed. Elements masked off are not
+ * accessed and cannot fault (SDM volume 1, 15.6.4; volume 2, "Fault
+ * suppression").
+ */
+#include "x86/ops/vector.h"
+
+#include "x86/opspec.h"
+
+/* --- parts of an operand: a bit for each of its bytes --- */
+/* count elements of n bytes, those whose bit in mask is set. */
+static uint64_t bytes_of_elements(uint64_t mask, unsigned count, unsigned n)
+{
+    uint64_t bytes = 0;
+
+    mask &= mask_low(count);
+    for (; mask; mask &= mask - 1)
+        bytes |= mask_low(n) << (unsigned)__builtin_ctzll(mask) * n;
+    return bytes;
+}
+
+/* The first run of set bits, taken out of *bytes. */
+static bool next_run(uint64_t *bytes, unsigned *start, unsigned *n)
+{
+    uint64_t rest;
+
+    if (!*bytes)
+        return false;
+    *start = (unsigned)__builtin_ctzll(*bytes);
+    rest = ~(*bytes >> *start);
+    *n = rest ? (unsigned)__builtin_ctzll(rest) : 64;
+    *bytes &= ~(mask_low(*n) << *start);
+    return true;
+}
+
+static uint64_t truncate_address(const struct insn *i, uint64_t a)
+{
+    return i->asize == 8 ? a : i->asize == 4 ? (uint32_t)a : (uint16_t)a;
+}
+
+static gva_t part_address(struct cpu *c, const struct insn *i, uint64_t ea,
+                          unsigned n, bool write)
+{
+    return x86_linear(c, i->seg, truncate_address(i, ea), n, write);
+}
+
+static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
+                       uint64_t bytes)
+{
+    uint64_t ea = x86_ea(c, i);
+    unsigned start, n;
+
+    memset(to, 0, HOSTVEC_MEM);
+    while (next_run(&bytes, &start, &n))
+        mem_read_bytes(c, part_address(c, i, ea + start, n, false), to + start,
+                       n);
+}
+
+static void write_parts(struct cpu *c, const struct insn *i,
+                        const uint8_t *from, uint64_t bytes)
+{
+    uint64_t ea = x86_ea(c, i), all = bytes;
+    unsigned start, n;
+
+    while (next_run(&all, &start, &n))
+        mem_probe(c, part_address(c, i, ea + start, n, true), n, true);
+    while (next_run(&bytes, &start, &n))
+        mem_write_bytes(c, part_address(c, i, ea + start, n, true),
+                        from + start, n);
+}
+
+/* --- elements of registers --- */
+static uint64_t element(const uint8_t *reg, unsigned k, unsigned n)
+{
+    return load_le(reg + k * n, n);
+}
+
+/* Elements whose top bit is set, as a mask. */
+static uint64_t sign_mask(const uint8_t *reg, unsigned count, unsigned n)
+{
+    uint64_t mask = 0;
+
+    for (unsigned k = 0; k < count; k++)
+        mask |= (uint64_t)(reg[k * n + n - 1] >> 7) << k;
+    return mask;
+}
+
+/* --- MASKMOVDQU, MASKMOVQ: bytes, by the top bits of the second operand --- */
+static void maskmov_legacy(struct cpu *c, const struct insn *i)
+{
+    unsigned from = i->opnd[0].reg, mask = i->opnd[1].reg;
+    uint8_t *fx = c->s.fxsave, old[FX_X87_SIZE];
+
+    if (i->opnd[0].kind == OPND_VEC) {
+        write_parts(c, i, c->s.zmm[from], sign_mask(c->s.zmm[mask], 16, 1));
+        return;
+    }
+    fpu_check_pending(c);
+    memcpy(old, fx, sizeof old);
+    mmx_enter(old);
+    write_parts(c, i, old + FX_ST + 16 * from,
+                sign_mask(old + FX_ST + 16 * mask, 8, 1));
+    memcpy(fx, old, sizeof old);
+}
+
+/* --- VMASKMOVPS, VPMASKMOVD and so on: by the top bits of vvvv --- */
+static void maskmov_vex(struct cpu *c, const struct insn *i)
+{
+    struct hostvec *v = c->hostvec;
+    bool store = i->opnd[0].kind == OPND_MEM;
+    bool wide = i->code >= 0x80 ? i->flags & INSN_REXW : i->code & 1;
+    unsigned n = wide ? 8 : 4, count = i->vl / n;
+    uint64_t mask = sign_mask(c->s.zmm[i->opnd[1].reg], count, n);
+    uint64_t bytes = bytes_of_elements(mask, count, n);
+
+    if (store) {
+        write_parts(c, i, c->s.zmm[i->opnd[2].reg], bytes);
+        return;
+    }
+    read_parts(c, i, v->mem, bytes);
+    memcpy(c->s.zmm[i->opnd[0].reg], v->mem, HOSTVEC_MEM);
+}
+
+/* --- gather and scatter --- */
+struct indexed {
+    unsigned count;
+    unsigned data, index; /* bytes an element */
+    uint64_t base;
+    const uint8_t *indexes;
+};
+
+static struct indexed indexed_of(const struct cpu *c, const struct insn *i)
+{
+    bool wide = i->flags & INSN_REXW;
+    struct indexed x = {.data = wide ? 8 : 4, .index = i->code & 1 ? 8 : 4};
+
+    x.count = i->vl / MAX(x.data, x.index);
+    x.base = (uint64_t)(int64_t)i->disp;
+    if (i->base < 16)
+        x.base += c->s.gpr[i->base];
+    x.indexes = c->s.zmm[i->index & 31];
+    return x;
+}
+
+static gva_t indexed_address(struct cpu *c, const struct insn *i,
+                             const struct indexed *x, unsigned k, bool write)
+{
+    uint64_t n = element(x->indexes, k, x->index);
+
+    if (x->index == 4)
+        n = (uint64_t)sign_extend(n, 32);
+    return part_address(c, i, x->base + (n << i->scale), x->data, write);
+}
+
+/*
+ * Each element is done for good before the next is begun: after a fault the
+ * mask says what is left to do.
+ */
+static void gather(struct cpu *c, const struct insn *i)
+{
+    struct indexed x = indexed_of(c, i);
+    uint8_t *to = c->s.zmm[i->opnd[0].reg];
+    bool evex = insn_encoding(i) == ENC_EVEX;
+    uint64_t *k_mask = &c->s.k[i->evex & 7];
+    uint8_t *v_mask = evex ? NULL : c->s.zmm[i->opnd[2].reg];
+    uint64_t mask = evex ? *k_mask : sign_mask(v_mask, x.count, x.data);
+
+    for (unsigned k = 0; k < x.count; k++) {
+        if (!(mask >> k & 1))
+            continue;
+        store_le(to + k * x.data,
+                 mem_read(c, indexed_address(c, i, &x, k, false), x.data),
+                 x.data);
+        if (evex)
+            *k_mask &= ~BIT64(k);
+        else
+            memset(v_mask + k * x.data, 0, x.data);
+    }
+    memset(to + x.count * x.data, 0, 64 - x.count * x.data);
+    if (evex)
+        *k_mask = 0;
+    else
+        memset(v_mask, 0, 64);
+}
+
+static void scatter(struct cpu *c, const struct insn *i)
+{
+    struct indexed x = indexed_of(c, i);
+    const uint8_t *from = c->s.zmm[i->opnd[1].reg];
+    uint64_t *mask = &c->s.k[i->evex & 7];
+
+    for (unsigned k = 0; k < x.count; k++) {
+        if (!(*mask >> k & 1))
+            continue;
+        mem_write(c, indexed_address(c, i, &x, k, true),
+                  element(from, k, x.data), x.data);
+        *mask &= ~BIT64(k);
+    }
+    *mask = 0;
+}
+
+/* --- compress and expand: the selected elements, packed in memory --- */
+static bool is_packed(const struct insn *i)
+{
+    const struct opcode *row = insn_opcode(i);
+
+    if (row->map != MAP_0F38 || insn_encoding(i) != ENC_EVEX)
+        return false;
+    return i->code == 0x62 || i->code == 0x63 ||
+           (i->code >= 0x88 && i->code <= 0x8b);
+}
+
+static void packed(struct cpu *c, const struct insn *i)
+{
+    struct hostvec *v = c->hostvec;
+    bool wide = i->flags & INSN_REXW;
+    unsigned n = i->code < 0x80 ? (wide ? 2 : 1) : wide ? 8 : 4;
+    unsigned k = vector_opmask(i);
+    uint64_t mask = k ? c->s.k[k] : ~0ull;
+    unsigned bytes =
+        n * (unsigned)__builtin_popcountll(mask & mask_low(i->vl / n));
+
+    if (!vector_is_store(i))
+        read_parts(c, i, v->mem, mask_low(bytes));
+    vector_commit(c, i, vector_execute(c, i, v->mem));
+    if (vector_is_store(i))
+        write_parts(c, i, v->mem, mask_low(bytes));
+}
+
+/* --- EVEX opmask and a memory operand --- */
+/* Bytes of the memory operand as it were without broadcast. */
+static unsigned whole_operand(const struct insn *i, unsigned k)
+{
+    const struct opcode *row = insn_opcode(i);
+
+    switch (operand_types[row->operand[k]].mem) {
+    case SZ_x: return i->vl;
+    case SZ_h: return i->vl / 2;
+    case SZ_f: return i->vl / 4;
+    case SZ_e: return i->vl / 8;
+    default: return i->opnd[k].size;
+    }
+}
+
+/* Bytes of memory that a mask bit governs; 0: it is not so simple. */
+static unsigned mask_granule(const struct opcode *row)
+{
+    switch (row->tuple) {
+    case T_B16:
+    case T_E16: return 2;
+    case T_B32:
+    case T_E32: return 4;
+    case T_B64:
+    case T_E64: return 8;
+    case T_E8: return 1;
+    default: return 0;
+    }
+}
+
+/*
+ * Which bytes of the memory operand k are accessed: all of it where the row
+ * has no fault suppression (it shuffles, so that a mask bit is no matter of
+ * one element); with broadcast, the one element if any is wanted.
+ */
+static uint64_t bytes_wanted(const struct insn *i, unsigned k, uint64_t mask)
+{
+    unsigned granule = mask_granule(insn_opcode(i));
+    unsigned n = i->opnd[k].size, count;
+
+    if (!granule)
+        return mask_low(n);
+    count = whole_operand(i, k) / granule;
+    mask &= mask_low(count);
+    if (n < count * granule)
+        return mask ? mask_low(n) : 0;
+    return bytes_of_elements(mask, count, granule);
+}
+
+void vector_under_mask(struct cpu *c, const struct insn *i)
+{
+    struct hostvec *v = c->hostvec;
+    bool store = vector_is_store(i);
+    unsigned k = vector_mem_operand(i), n = i->opnd[k].size;
+    uint64_t bytes = bytes_wanted(i, k, c->s.k[vector_opmask(i)]);
+    uint32_t raised;
+
+    /* With nothing to access, alignment does not matter either. */
+    if ((insn_opcode(i)->props & OP_ALIGN) && bytes &&
+        (op_address(c, i, n, store) & (n - 1)))
+        x86_raise_gp0(c);
+    if (!store) {
+        read_parts(c, i, v->mem, bytes);
+        vector_commit(c, i, vector_execute(c, i, v->mem));
+        return;
+    }
+    raised = vector_execute(c, i, v->mem);
+    write_parts(c, i, v->mem, bytes);
+    vector_commit(c, i, raised);
+}
+
+void op_vector_masked(struct cpu *c, const struct insn *i)
+{
+    if (insn_encoding(i) == ENC_LEGACY)
+        maskmov_legacy(c, i);
+    else if (i->flags & INSN_VSIB)
+        i->opnd[0].kind == OPND_MEM ? scatter(c, i) : gather(c, i);
+    else if (!c->hostvec)
+        x86_raise(c, EXC_UD);
+    else if (!(i->flags & INSN_MEM))
+        vector_commit(c, i, vector_execute(c, i, NULL));
+    else if (is_packed(i))
+        packed(c, i);
+    else if (insn_encoding(i) == ENC_VEX)
+        maskmov_vex(c, i);
+    else
+        vector_under_mask(c, i);
+}
