@@ -8,6 +8,9 @@
     X(i8259) \
     X(ioapic) \
     X(lapic) \
+    X(i8254) \
+    X(mc146818) \
+    X(hpet) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \
     X(piix3)

@@ -121,8 +121,8 @@ struct env {
     struct apic_bus *apics;  /* lapic: how they find each other */
     struct irq pit_irq0;     /* hpet: the 8254's OUT0; unset: isa_irq[0] */
     struct irq rtc_irq8;     /* hpet: the RTC's; unset: isa_irq[8] */
-    struct irq iochk, serr;  /* port61: NMI sources of ISA and PCI */
-    bool nmi_disabled;       /* mc146818: bit 7 of port 0x70 */
+    struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */
+    struct irq nmi_mask;     /* i8254: no NMI while asserted (RTC, port 0x70) */
     struct input_sink input; /* i8042: where keys and the mouse go */
 };
 
