@@ -3,6 +3,8 @@
 #include "vm/internal.h"
 #include "x86/cpu.h"
 
+#pragma weak x86_state_reset /* until x86/mode.c is there */
+
 /* --- events --- */
 
 /*

@@ -128,6 +128,7 @@ struct cpu {
         bool armed;
         uint64_t line[8]; /* what was there */
     } monitor;
+    uint64_t xsave_init; /* components known to be in their initial state */
 
     struct cpu_stats {
         uint64_t instructions, exceptions, interrupts, tlb_misses, tlb_flushes,
@@ -245,7 +246,7 @@ void x86_mode_changed(struct cpu *c);
 void x86_reset(struct cpu *c, bool init);
 void x86_state_reset(struct x86_state *s, const struct cpu_model *m,
                      bool bsp, bool init);
-/* CPU timestamp counter as the guest reads it. */
+/* CPU timestamp counter as the guest reads it: x86/tsc.c. */
 uint64_t x86_tsc(struct cpu *c);
 
 /* --- x86/events.c ---

@@ -16,6 +16,8 @@ struct cpu_model {
     char brand[49];
     unsigned phys_bits, linear_bits;
     uint64_t tsc_hz;      /* guest TSC frequency */
+    uint64_t tsc_ratio;   /* guest ticks per host tick (x86/tsc.h), 16.48 */
+    bool tsc_of_host;     /* host ticks are its TSC's; else nanoseconds */
     unsigned ncpus;
     uint64_t xcr0_mask;   /* XCR0 bits that may be set */
     bool kvm_leaves;      /* 0x40000000: KVM signature, clock, TSC frequency */
@@ -27,15 +29,24 @@ struct cpuid_result {
 
 /*
  * Makes the model a user names: "host", "x86-64", "x86-64-v2" … "-v4", NULL
- * (the highest level that `usable` covers), with ",+feature,-feature".
+ * (the highest level that `usable` covers), with ",+feature,-feature": adding
+ * a feature adds what it builds on, removing one removes what builds on it.
  * usable: what the engine and this host can do; asking for more is an error
- * that names the feature.
+ * that names the feature. The levels are those of the x86-64 psABI; all models
+ * have the system features (paging, APIC, time, protection) that are usable.
+ *
+ * Where vendors differ (SYSENTER in long mode, SYSCALL outside 64-bit code,
+ * undefined results) the core does as Intel's, so that is the vendor; family
+ * and model of "host" are the host's if it is an Intel CPU. An engine that
+ * runs guests on the CPU itself overwrites them.
  */
 int cpu_model_make(struct cpu_model *m, const char *spec,
                    const struct x86_features *usable, unsigned ncpus,
                    struct err *e);
 /* What this host's CPU has and x86/ can run on it. */
 void cpu_host_features(struct x86_features *f);
+/* The name in --cpu, or "" for a feature that only shows state. */
+const char *cpu_feature_name(enum x86_feature n);
 
 /*
  * CPUID for a CPU: apic_id, and the state bits that show through (OSXSAVE,

@@ -69,6 +69,8 @@ enum cpuid_reg { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
     X(AVX512VP2I, "avx512vp2intersect", 7, 0, EDX, 8)                          \
     X(SERIALIZE, "serialize", 7, 0, EDX, 14)                                   \
     X(AVX512FP16, "avx512fp16", 7, 0, EDX, 23)                                 \
+    X(SPEC_CTRL, "spec-ctrl", 7, 0, EDX, 26)                                   \
+    X(ARCH_CAP, "arch-capabilities", 7, 0, EDX, 29)                            \
     X(AVX_VNNI, "avx-vnni", 7, 1, EAX, 4)                                      \
     X(AVX512BF16, "avx512bf16", 7, 1, EAX, 5)                                  \
     X(XSAVEOPT, "xsaveopt", 0xd, 1, EAX, 0)                                    \

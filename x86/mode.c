@@ -3,7 +3,6 @@
  * power-on and INIT. SDM volume 3, 2.2, 2.5, 10.1.1.
  */
 #include "base/libc.h"
-#include "lodge/host.h"
 #include "x86/system.h"
 
 /* --- the mode key --- */
@@ -222,16 +221,8 @@ void x86_reset(struct cpu *c, bool init)
     c->insn = NULL;
     c->delivering = -1;
     c->monitor.armed = false;
+    if (!init)
+        c->xsave_init = 0;
     x86_mode_changed(c);
     tlb_flush_all(c);
-}
-
-/* --- time --- */
-
-uint64_t x86_tsc(struct cpu *c)
-{
-    uint64_t now = host_now(), hz = c->model->tsc_hz;
-
-    return now / NS_PER_SEC * hz + now % NS_PER_SEC * hz / NS_PER_SEC +
-           c->s.tsc_offset;
 }

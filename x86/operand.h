@@ -127,6 +127,8 @@ static ALWAYS_INLINE uint64_t op_fetch(struct cpu *c, const struct insn *i,
 {
     const struct operand *o = &i->opnd[k];
 
+    m->a = 0;
+    m->host = NULL;
     if (o->kind == OPND_GPR)
         return gpr_read(c, o->reg, o->size);
     return rmw_read(c, m, op_address(c, i, o->size, true), o->size);
