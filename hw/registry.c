@@ -13,7 +13,10 @@
     X(hpet) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \
-    X(piix3)
+    X(piix3) \
+    X(virtio_blk) \
+    X(virtio_console) \
+    X(virtio_rng)
 /* clang-format on */
 
 #define DECLARE(name) extern const struct dev_class name##_class;
