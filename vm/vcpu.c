@@ -3,8 +3,6 @@
 #include "vm/internal.h"
 #include "x86/cpu.h"
 
-#pragma weak x86_state_reset /* until x86/mode.c is there */
-
 /* --- events --- */
 
 /*

@@ -128,7 +128,6 @@ struct cpu {
         bool armed;
         uint64_t line[8]; /* what was there */
     } monitor;
-    uint64_t xsave_init; /* components known to be in their initial state */
 
     struct cpu_stats {
         uint64_t instructions, exceptions, interrupts, tlb_misses, tlb_flushes,

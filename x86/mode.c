@@ -221,8 +221,6 @@ void x86_reset(struct cpu *c, bool init)
     c->insn = NULL;
     c->delivering = -1;
     c->monitor.armed = false;
-    if (!init)
-        c->xsave_init = 0;
     x86_mode_changed(c);
     tlb_flush_all(c);
 }

@@ -150,6 +150,9 @@ static void take_operand(struct fields *f, const struct insn *i, unsigned k,
 
 static bool wants_w(const struct insn *i, const struct opcode *row)
 {
+    /* W1 outside 64-bit mode, where W is ignored: it would not be here. */
+    if ((row->mode & ROW_NO64) && insn_encoding(i) != ENC_LEGACY)
+        return false;
     if (row->w != W_WIG)
         return row->w == W_W1;
     if (insn_encoding(i) == ENC_LEGACY)
@@ -356,7 +359,7 @@ unsigned x86_reencode(uint8_t *out, const struct insn *i,
     take_fields(&f, i, how);
     if (is_xchg(i, row))
         to_xchg(&f);
-    if (row->mode & ROW_NO64) {
+    if ((row->mode & ROW_NO64) && f.encoding == ENC_LEGACY) {
         if (f.map == MAP_1 && (f.byte & 0xf0) == IS_INC)
             take_inc_dec(&f);
         else if (f.map == MAP_1 && f.byte == 0x82)

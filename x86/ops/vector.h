@@ -47,4 +47,6 @@ static inline unsigned vector_opmask(const struct insn *i)
 /* Makes the x87 registers MMX ones: TOP 0, none empty. */
 void mmx_enter(uint8_t *fx);
 
+void op_vzero(struct cpu *c, const struct insn *i);
+
 #endif

@@ -86,8 +86,16 @@ static uint64_t sign_mask(const uint8_t *reg, unsigned count, unsigned n)
     return mask;
 }
 
-/* --- MASKMOVDQU, MASKMOVQ: bytes, by the top bits of the second operand --- */
-static void maskmov_legacy(struct cpu *c, const struct insn *i)
+/*
+ * --- MASKMOVDQU, MASKMOVQ, VMASKMOVDQU: bytes, by the top bits of the second
+ * operand ---
+ */
+static bool is_maskmov_bytes(const struct insn *i)
+{
+    return insn_opcode(i)->map == MAP_0F && i->code == 0xf7;
+}
+
+static void maskmov_bytes(struct cpu *c, const struct insn *i)
 {
     unsigned from = i->opnd[0].reg, mask = i->opnd[1].reg;
     uint8_t *fx = c->s.fxsave, old[FX_X87_SIZE];
@@ -105,7 +113,7 @@ static void maskmov_legacy(struct cpu *c, const struct insn *i)
 }
 
 /* --- VMASKMOVPS, VPMASKMOVD and so on: by the top bits of vvvv --- */
-static void maskmov_vex(struct cpu *c, const struct insn *i)
+static void maskmov(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
     bool store = i->opnd[0].kind == OPND_MEM;
@@ -301,8 +309,8 @@ void vector_under_mask(struct cpu *c, const struct insn *i)
 
 void op_vector_masked(struct cpu *c, const struct insn *i)
 {
-    if (insn_encoding(i) == ENC_LEGACY)
-        maskmov_legacy(c, i);
+    if (is_maskmov_bytes(i))
+        maskmov_bytes(c, i);
     else if (i->flags & INSN_VSIB)
         i->opnd[0].kind == OPND_MEM ? scatter(c, i) : gather(c, i);
     else if (!c->hostvec)
@@ -312,7 +320,7 @@ void op_vector_masked(struct cpu *c, const struct insn *i)
     else if (is_packed(i))
         packed(c, i);
     else if (insn_encoding(i) == ENC_VEX)
-        maskmov_vex(c, i);
+        maskmov(c, i);
     else
         vector_under_mask(c, i);
 }

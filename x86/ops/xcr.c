@@ -5,6 +5,7 @@
 #include "x86/operand.h"
 #include "x86/ops/ops.h"
 #include "x86/system.h"
+#include "x86/xsave.h"
 
 static uint64_t edx_eax(const struct cpu *c)
 {
@@ -28,7 +29,7 @@ void op_xgetbv(struct cpu *c, const struct insn *i)
     if (n > 1 || (n == 1 && !feature_has(&c->model->features, FEAT_XGETBV1)))
         x86_raise_gp0(c);
     if (n == 1)
-        v &= ~c->xsave_init;
+        v &= x86_xinuse(c);
     gpr_write(c, RAX, 4, v);
     gpr_write(c, RDX, 4, v >> 32);
 }
