@@ -136,6 +136,8 @@ static bool read_vex(struct decoder *d)
         d->w = last >> 7;
     }
     d->vvvv = ~last >> 3 & 15;
+    if (d->mode != DECODE_64) /* eight registers; ignored */
+        d->b = 0;
     d->l = last >> 2 & 1;
     d->pp = last & 3;
     d->pos += three ? 3 : 2;
@@ -160,10 +162,13 @@ static bool read_evex(struct decoder *d)
     d->l = p[3] >> 5 & 3;
     d->evex_b = p[3] >> 4 & 1;
     d->aaa = p[3] & 7;
+    if (d->mode != DECODE_64) /* eight registers; ignored but for V' */
+        d->b = d->r4 = 0;
     d->pos += 4;
     d->byte = d->bytes[d->pos++];
     return vex_prefixes_allowed(d) && !(p[1] & 8) && (p[2] & 4) &&
-           d->map >= MAP_0F && d->map <= MAP_M6;
+           (d->mode == DECODE_64 || (p[3] & 8)) && d->map >= MAP_0F &&
+           d->map <= MAP_M6;
 }
 
 static bool read_encoding(struct decoder *d)
@@ -230,6 +235,20 @@ static bool evex_allowed(const struct decoder *d, const struct insn *i)
     return may & (EV_ER | EV_SAE);
 }
 
+/* Gathers: destination, index and (VEX) mask register all differ. Complex
+   multiplications: the destination is neither source. */
+static bool distinct(const struct insn *i)
+{
+    unsigned to = i->opnd[0].reg;
+
+    if (i->flags & INSN_VSIB)
+        return to != i->index &&
+               (i->opnd[2].kind != OPND_VEC ||
+                (to != i->opnd[2].reg && i->index != i->opnd[2].reg));
+    return to != i->opnd[1].reg &&
+           (i->opnd[2].kind != OPND_VEC || to != i->opnd[2].reg);
+}
+
 static bool lock_allowed(const struct insn *i, const struct opcode *row)
 {
     return (row->props & OP_LOCK) && i->opnd[0].kind == OPND_MEM;
@@ -241,7 +260,10 @@ static bool allowed(const struct decoder *d, const struct insn *i)
         return false;
     if (d->encoding == ENC_LEGACY)
         return true;
-    if (d->vvvv && !d->vvvv_used)
+    if ((d->row->evex & EV_DISTINCT) && !distinct(i))
+        return false;
+    /* V' is then the index's. */
+    if (!d->vvvv_used && (i->flags & INSN_VSIB ? d->vvvv & 15 : d->vvvv))
         return false;
     return d->encoding == ENC_VEX || evex_allowed(d, i);
 }

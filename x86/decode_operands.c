@@ -247,9 +247,15 @@ static bool decode_rm_memory(struct decoder *d, struct insn *i,
 
 static bool decode_vvvv(struct decoder *d, struct operand *o)
 {
+    unsigned number = d->vvvv;
+
     d->vvvv_used = true;
-    o->reg = d->vvvv;
-    return o->kind == OPND_VEC || d->vvvv < (o->kind == OPND_K ? 8 : 16);
+    /* Outside 64-bit mode bit 3 is ignored, but where no register is meant it
+       must be clear all the same. */
+    if (d->mode != DECODE_64)
+        number &= ~8u;
+    o->reg = number;
+    return o->kind == OPND_VEC || number < (o->kind == OPND_K ? 8 : 16);
 }
 
 /* ---- immediates ---- */

@@ -96,4 +96,7 @@ enum decode_result x86_decode(struct insn *out, const uint8_t *bytes, size_t n,
 int x86_disassemble(char *to, size_t n, const struct insn *i, uint64_t rip,
                     enum decode_mode mode);
 
+/* Its mnemonic alone, for its size. Returns the length as snprintf. */
+int x86_mnemonic(char *to, size_t n, const struct insn *i);
+
 #endif
