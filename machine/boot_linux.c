@@ -13,7 +13,7 @@
 enum {
     ZIMAGE_LOAD = 0x10000,
     ZIMAGE_MAX = 0x80000,
-    UNPACKED_MAX = 1 << 30, /* of what the host is asked for */
+    ENTRY_64 = 0x200, /* from the start of the code */
     INITRD_LIMIT_OLD = 0x38000000,
     CMDLINE_OLD = 255,
 };
@@ -125,6 +125,8 @@ int linux_parse(const struct boot_request *q, struct bzimage *z, struct err *e)
         return r;
     z->has_64 =
         z->version >= 0x20c && load_le16(p + H_XLOADFLAGS) & XLF_KERNEL_64;
+    if (z->has_64 && z->code_size <= ENTRY_64)
+        return truncated(q, e);
     limit = (uint64_t)load_le32(p + H_INITRD_ADDR_MAX) + 1;
     z->initrd_limit = z->version >= 0x203 ? limit : INITRD_LIMIT_OLD;
     z->initrd_limit = MIN(z->initrd_limit, PC_LOW_RAM_MAX);
@@ -248,7 +250,7 @@ static int load_packed(struct boot_layout *l, const struct bzimage *z,
         r = linux_put_params(l, z, e);
     *out = (struct boot_image){
         .mode = mode,
-        .rip = wide ? z->load + 0x200 : z->load,
+        .rip = wide ? z->load + ENTRY_64 : z->load,
         .rsi = BOOT_INFO,
         .cs = BOOT_CS,
         .ds = BOOT_DS,
@@ -273,7 +275,7 @@ static int unpack(const struct boot_request *q, const struct bzimage *z,
     uint8_t *to;
     int r;
 
-    if (q->self_unpack || n < 16)
+    if (q->self_unpack || n < 16 || z->version < 0x20a)
         return err_set(e, LE_UNSUPPORTED, "%s has nothing to unpack",
                        q->kernel.name);
     /* The unpacked size ends a gzip stream, and is put behind all others. */
@@ -281,7 +283,9 @@ static int unpack(const struct boot_request *q, const struct bzimage *z,
     format = host_pack_probe(p, n);
     if (format != PACK_GZIP)
         n -= 4;
-    if (format == PACK_NONE || size < PAGE_SIZE || size > UNPACKED_MAX)
+    /* init_size has room for all that it unpacks to. */
+    if (format == PACK_NONE || size < PAGE_SIZE ||
+        size > z->runtime_end - z->runtime)
         return err_set(e, LE_UNSUPPORTED, "%s is packed in an unknown way",
                        q->kernel.name);
     to = host_alloc(size);
@@ -309,7 +313,7 @@ static bool is_plain_vmlinux(const struct bzimage *z,
     for (unsigned i = 0; i < elf->n; i++)
         lowest = MIN(lowest, elf->seg[i].paddr);
     return elf->wide == z->has_64 && elf_holds(elf, elf->entry) &&
-           lowest == z->runtime && z->version >= 0x20a;
+           lowest == z->runtime;
 }
 
 static int load_vmlinux(struct boot_layout *l, const struct bzimage *z,

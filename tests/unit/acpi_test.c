@@ -146,7 +146,8 @@ static void madt(void **state)
                 assert_int_equal(load_le32(p + 4), p[3] == 0 ? 2 : 9);
                 overrides++;
                 break;
-            case 4: case 10: nmis++; break;
+            case 4:
+            case 10: nmis++; break;
             default: fail();
             }
         }
@@ -205,7 +206,8 @@ static void run(const char *dir, const char *command)
 {
     char line[600];
 
-    snprintf(line, sizeof line, "cd %s && %s >>log 2>&1 && "
+    snprintf(line, sizeof line,
+             "cd %s && %s >>log 2>&1 && "
              "! grep -iE 'checksum|invalid|error +[1-9]|[1-9] errors' log",
              dir, command);
     if (system(line))

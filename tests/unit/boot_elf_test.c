@@ -65,8 +65,7 @@ static void loads(void **state)
         memset(m.ram + 16 * MB, 0xaa, MB);
         must_load(&m, &q, &out);
         check_start_info(&m, &q, &out);
-        assert_memory_equal(m.ram + 16 * MB, file + TEST_ELF_DATA,
-                            t.file_size);
+        assert_memory_equal(m.ram + 16 * MB, file + TEST_ELF_DATA, t.file_size);
         for (size_t i = t.file_size; i < t.mem_size; i++)
             assert_int_equal(m.ram[16 * MB + i], 0);
         assert_int_equal(m.ram[16 * MB + t.mem_size], 0xaa);

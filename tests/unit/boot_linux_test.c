@@ -66,7 +66,7 @@ static uint64_t walk(const struct test_machine *m, uint64_t cr3, uint64_t a)
 static void check_long_mode(const struct test_machine *m,
                             const struct boot_image *out)
 {
-    static const uint64_t probe[] = {0,         0x2000,    0x1234567,
+    static const uint64_t probe[] = {0,          0x2000,     0x1234567,
                                      0x3fffffff, 0x40000000, 0xfee00000};
     struct x86_state s = {.cr0 = 0x60000010, .mtrr_def_type = 0};
 
@@ -81,8 +81,7 @@ static void check_long_mode(const struct test_machine *m,
     assert_int_equal(s.gpr[RSI], out->rsi);
     assert_int_equal(s.rflags, FLAG_1);
     assert_int_equal(s.seg[CS].sel, 0x10);
-    assert_int_equal(s.seg[CS].attr,
-                     0xb | SEG_S | SEG_P | SEG_L | SEG_G);
+    assert_int_equal(s.seg[CS].attr, 0xb | SEG_S | SEG_P | SEG_L | SEG_G);
     assert_int_equal(s.seg[SS].sel, 0x18);
     assert_int_equal(s.seg[DS].attr, 3 | SEG_S | SEG_P | SEG_DB | SEG_G);
     assert_int_equal(s.gdt.base, BOOT_GDT);
@@ -109,8 +108,7 @@ static void entry_64(void **state)
     check_long_mode(&m, &out);
     assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x214), 16 * MB);
     /* As high as it goes. */
-    assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x218),
-                     64 * MB - 2 * 4096);
+    assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x218), 64 * MB - 2 * 4096);
     test_machine_free(&m);
 }
 
@@ -225,8 +223,8 @@ static void zimage(void **state)
 static void seed(void **state)
 {
     struct test_machine m = test_machine(64 * MB);
-    struct boot_request q = test_request(&m, image,
-                                         make_bzimage(&modern, image));
+    struct boot_request q =
+        test_request(&m, image, make_bzimage(&modern, image));
     uint8_t random[BOOT_SEED_SIZE];
     struct boot_image out;
     uint64_t at;
@@ -282,8 +280,7 @@ static void unpacked(void **state)
     q.cmdline = "quiet";
     memset(m.ram + 16 * MB, 0xee, MB); /* not cleared, as after a reset */
     must_load(&m, &q, &out);
-    assert_string_equal(out.how,
-                        "bzImage unpacked by the host, 64-bit kernel");
+    assert_string_equal(out.how, "bzImage unpacked by the host, 64-bit kernel");
     assert_int_equal(out.rip, 16 * MB + 0x40);
     check_params(&m, &q, &out);
     check_long_mode(&m, &out);
@@ -312,8 +309,7 @@ static void unpacked_32(void **state)
     q = test_request(&m, image, pack(&elf, &t, packed));
     q.long_mode = false;
     must_load(&m, &q, &out);
-    assert_string_equal(out.how,
-                        "bzImage unpacked by the host, 32-bit kernel");
+    assert_string_equal(out.how, "bzImage unpacked by the host, 32-bit kernel");
     assert_int_equal(out.mode, BOOT_MODE_PROTECTED);
     assert_int_equal(out.rip, 16 * MB + 0x40);
     check_params(&m, &q, &out);
@@ -429,8 +425,8 @@ static void no_kernel(void **state)
 static void does_not_fit(void **state)
 {
     struct test_machine m = test_machine(20 * MB);
-    struct boot_request q = test_request(&m, image,
-                                         make_bzimage(&modern, image));
+    struct boot_request q =
+        test_request(&m, image, make_bzimage(&modern, image));
     static uint8_t initrd[5 * MB];
     char *text = malloc(70000);
 
@@ -468,8 +464,8 @@ static void does_not_fit(void **state)
 static void wrong_cpu(void **state)
 {
     struct test_machine m = test_machine(64 * MB);
-    struct boot_request q = test_request(&m, image,
-                                         make_bzimage(&modern, image));
+    struct boot_request q =
+        test_request(&m, image, make_bzimage(&modern, image));
 
     (void)state;
     q.long_mode = false;
@@ -486,11 +482,10 @@ static void wrong_cpu(void **state)
 /* Header fields at their extremes: an error or a load inside RAM, no more. */
 static void extremes(void **state)
 {
-    static const uint16_t fields[] = {0x1f1, 0x1f4, 0x201, 0x22c, 0x230,
-                                      0x238, 0x248, 0x24c, 0x258, 0x25c,
-                                      0x260, 0x211};
-    static const uint32_t values[] = {0, 1, 0xff, 0x7fffffff, 0x80000000,
-                                      0xfffff000, 0xffffffff};
+    static const uint16_t fields[] = {0x1f1, 0x1f4, 0x201, 0x22c, 0x230, 0x238,
+                                      0x248, 0x24c, 0x258, 0x25c, 0x260, 0x211};
+    static const uint32_t values[] = {
+        0, 1, 0xff, 0x7fffffff, 0x80000000, 0xfffff000, 0xffffffff};
     struct test_machine m = test_machine(64 * MB);
     unsigned loaded = 0, refused = 0;
 
@@ -498,8 +493,8 @@ static void extremes(void **state)
     for (unsigned f = 0; f < ARRAY_LEN(fields); f++)
         for (unsigned v = 0; v < ARRAY_LEN(values); v++)
             for (enum boot_entry how = BOOT_AUTO; how <= BOOT_PVH; how++) {
-                struct boot_request q = test_request(
-                    &m, image, make_bzimage(&modern, image));
+                struct boot_request q =
+                    test_request(&m, image, make_bzimage(&modern, image));
                 struct boot_image out;
                 struct err e;
 
@@ -560,14 +555,14 @@ static void real_kernels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entry_64),    cmocka_unit_test(entry_32),
-        cmocka_unit_test(entry_16),    cmocka_unit_test(versions),
-        cmocka_unit_test(zimage),      cmocka_unit_test(seed),
-        cmocka_unit_test(unpacked),    cmocka_unit_test(unpacked_32),
-        cmocka_unit_test(unusual),     cmocka_unit_test(by_pvh),
-        cmocka_unit_test(corrupt),     cmocka_unit_test(truncated),
-        cmocka_unit_test(no_kernel),   cmocka_unit_test(does_not_fit),
-        cmocka_unit_test(wrong_cpu),   cmocka_unit_test(extremes),
+        cmocka_unit_test(entry_64),     cmocka_unit_test(entry_32),
+        cmocka_unit_test(entry_16),     cmocka_unit_test(versions),
+        cmocka_unit_test(zimage),       cmocka_unit_test(seed),
+        cmocka_unit_test(unpacked),     cmocka_unit_test(unpacked_32),
+        cmocka_unit_test(unusual),      cmocka_unit_test(by_pvh),
+        cmocka_unit_test(corrupt),      cmocka_unit_test(truncated),
+        cmocka_unit_test(no_kernel),    cmocka_unit_test(does_not_fit),
+        cmocka_unit_test(wrong_cpu),    cmocka_unit_test(extremes),
         cmocka_unit_test(real_kernels),
     };
 

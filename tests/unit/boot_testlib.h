@@ -130,7 +130,10 @@ static inline size_t make_elf(const struct test_elf *t, uint8_t *to)
     size_t n = TEST_ELF_DATA + t->file_size;
 
     memset(to, 0, TEST_ELF_DATA);
-    memcpy(to, "\x7f" "ELF", 4);
+    memcpy(to,
+           "\x7f"
+           "ELF",
+           4);
     to[4] = t->wide ? 2 : 1;
     to[5] = 1;
     to[6] = 1;

@@ -74,9 +74,8 @@ static void structures(void **state)
     const uint8_t *p;
 
     (void)state;
-    assert_int_equal(smbios_build(&c, 0xec000, table, sizeof table, &used,
-                                  entry, NULL),
-                     0);
+    assert_int_equal(
+        smbios_build(&c, 0xec000, table, sizeof table, &used, entry, NULL), 0);
     for (unsigned i = 0; i < sizeof types; i++)
         assert_non_null(find(used, types[i], &strings, &count, &largest));
     p = find(used, 1, &strings, &count, &largest);
@@ -108,15 +107,13 @@ static void too_small(void **state)
     size_t used, full;
 
     (void)state;
-    assert_int_equal(smbios_build(&c, 0xec000, table, sizeof table, &full,
-                                  entry, NULL),
-                     0);
+    assert_int_equal(
+        smbios_build(&c, 0xec000, table, sizeof table, &full, entry, NULL), 0);
     for (size_t n = 0; n < full; n++) {
         uint8_t *exact = malloc(n + 1);
 
         assert_int_equal(
-            smbios_build(&c, 0xec000, exact, n, &used, entry, NULL),
-            -LE_RANGE);
+            smbios_build(&c, 0xec000, exact, n, &used, entry, NULL), -LE_RANGE);
         free(exact);
     }
 }
