@@ -11,6 +11,7 @@
     X(i8254) \
     X(mc146818) \
     X(hpet) \
+    X(serial) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \
     X(piix3) \
