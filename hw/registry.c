@@ -15,6 +15,7 @@
     /* bus, storage, net, virtio */ \
     X(i440fx) \
     X(piix3) \
+    X(piix4_pm) \
     X(virtio_blk) \
     X(virtio_console) \
     X(virtio_rng)

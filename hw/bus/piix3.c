@@ -4,7 +4,8 @@
  * chip (8259s with their ELCR, 8254, DMA) are models of their own.
  *
  * As this board wires it, an interrupt routed to IRQ n reaches pin n of both
- * the 8259s and the IOAPIC.
+ * the 8259s and the IOAPIC, and PIRQ A to D are also pins 16 to 19 of the
+ * IOAPIC, whatever their routing: a system uses one or the other.
  */
 #include "base/bits.h"
 #include "hw/bus/pci_priv.h"
@@ -30,7 +31,7 @@ enum { /* registers */
        CTHTMR = 0xae,
 };
 
-enum { PIRQ_OFF = 0x80, SCI_IRQ = 9 };
+enum { PIRQ_OFF = 0x80, SCI_IRQ = 9, FIRST_GSI = 16 };
 enum { RCR_HARD = 1 << 1, RCR_RESET = 1 << 2, RCR_WRITABLE = 6 };
 
 /* Where a PCI interrupt can be routed; other values are reserved. */
@@ -107,6 +108,7 @@ static void pirq_set(void *ctx, unsigned n, bool level)
     struct piix3 *s = ctx;
 
     s->pirq = (uint8_t)(level ? s->pirq | BIT(n) : s->pirq & ~BIT(n));
+    irq_set(&s->dev.env->gsi[FIRST_GSI + n], level);
     route(s);
 }
 
@@ -214,6 +216,8 @@ static int piix3_loaded(struct dev *d, uint16_t version)
             ours |= BIT(s->pci.config[PIRQRC + i] & 15) & ROUTABLE;
     s->driven = wanted(s);
     drive(s, ours);
+    for (unsigned i = 0; i < 4; i++)
+        irq_set(&s->dev.env->gsi[FIRST_GSI + i], s->pirq & BIT(i));
     return r;
 }
 

@@ -25,6 +25,8 @@ struct board {
     struct region low, high;
     bool isa[16];
     unsigned isa_rises[16];
+    bool gsi[24];
+    uint64_t now;
     struct {
         uint64_t address;
         uint32_t data;
@@ -39,6 +41,24 @@ static void board_isa(void *ctx, unsigned n, bool level)
 
     b->isa_rises[n] += level && !b->isa[n];
     b->isa[n] = level;
+}
+
+static void board_gsi(void *ctx, unsigned n, bool level)
+{
+    ((struct board *)ctx)->gsi[n] = level;
+}
+
+/* Timers never fire by themselves here. */
+static uint64_t board_now(struct env *env)
+{
+    return container_of(env, struct board, env)->now;
+}
+
+static void board_arm(struct env *env, struct timer *t, uint64_t deadline)
+{
+    (void)env;
+    (void)t;
+    (void)deadline;
 }
 
 static void board_msi(void *ctx, uint64_t address, uint32_t data)
@@ -88,9 +108,13 @@ static struct board *board_new(void)
         .msi = {board_msi, b},
         .reset = board_reset,
         .power_off = board_power_off,
+        .now = board_now,
+        .arm = board_arm,
     };
     for (unsigned i = 0; i < 16; i++)
         b->env.isa_irq[i] = (struct irq){board_isa, b, i};
+    for (unsigned i = 0; i < 24; i++)
+        b->env.gsi[i] = (struct irq){board_gsi, b, i};
     b->low = (struct region){.name = "low", .size = 0xa0000, .ram = ram};
     b->high = (struct region){
         .name = "high", .size = BOARD_RAM - 0x100000, .ram = ram + 0x100000};

@@ -1,11 +1,14 @@
 #include "hw/bus/piix3.h"
+#include "hw/bus/piix4_pm.h"
 #include "pci_toy.h"
 
-enum { ISA = PCI_DEVFN(1, 0) };
+enum { ISA = PCI_DEVFN(1, 0), PM = PCI_DEVFN(1, 3), PM_BASE = 0x600 };
+
+extern const struct dev_class piix4_pm_class;
 
 struct rig {
     struct board *b;
-    struct dev *host, *isa;
+    struct dev *host, *isa, *pm;
 };
 
 static int setup(void **state)
@@ -15,6 +18,9 @@ static int setup(void **state)
     r->b = board_new();
     r->host = board_add(r->b, &i440fx_class, "host");
     r->isa = board_add(r->b, &piix3_class, "isa");
+    r->pm = board_add(r->b, &piix4_pm_class, "pm");
+    conf_write(r->b, PM, 0x40, PM_BASE, 4);
+    conf_write(r->b, PM, 0x80, 1, 1);
     *state = r;
     return 0;
 }
@@ -23,6 +29,7 @@ static int teardown(void **state)
 {
     struct rig *r = *state;
 
+    board_remove(r->pm);
     board_remove(r->isa);
     board_remove(r->host);
     board_free(r->b);
@@ -50,6 +57,7 @@ static void routing(void **state)
     irq_set(&pirq[2], true);
     for (unsigned n = 0; n < 16; n++)
         assert_false(b->isa[n]); /* off after reset */
+    assert_true(b->gsi[18] && !b->gsi[16] && !b->gsi[17] && !b->gsi[19]);
     for (unsigned n = 0; n < 16; n++) {
         bool valid = n >= 3 && n != 8 && n != 13;
         conf_write(b, ISA, 0x62, n, 1);
@@ -168,6 +176,154 @@ static void gone(void **state)
     r->isa = board_add(b, &piix3_class, "isa");
 }
 
+/* --- power management --- */
+
+static void pm_registers(void **state)
+{
+    struct board *b = ((struct rig *)*state)->b;
+
+    assert_int_equal(conf_read(b, PM, 0, 4), 0x71138086);
+    assert_int_equal(conf_read(b, PM, 8, 4) >> 8, 0x068000);
+    assert_int_equal(conf_read(b, ISA, PCI_HEADER, 1), 0x80);
+    conf_write(b, PM, 0x40, 0xffffffff, 4);
+    assert_int_equal(conf_read(b, PM, 0x40, 4), 0xffc1);
+    conf_write(b, PM, 0x90, 0xffffffff, 4);
+    assert_int_equal(conf_read(b, PM, 0x90, 4), 0xfff1);
+    /* No SMM: firmware sees that somebody set it up. */
+    assert_int_equal(conf_read(b, PM, 0x58, 4), 1 << 25);
+}
+
+static void pm_moves(void **state)
+{
+    struct rig *r = *state;
+    struct board *b = r->b;
+
+    out(b, PM_BASE + 4, 0x0001, 2);
+    assert_int_equal(in(b, PM_BASE + 4, 2), 0x0001);
+    assert_int_equal(in(b, PM_BASE + 0x30, 1), 0xff);
+    conf_write(b, PM, 0x40, 0xb000, 4);
+    assert_int_equal(in(b, PM_BASE + 4, 2), 0xffff);
+    assert_int_equal(in(b, 0xb004, 2), 0x0001);
+    out(b, 0xb020, 0xffff, 2);
+    assert_int_equal(in(b, 0xb020, 2), 0x0fff);
+    conf_write(b, PM, 0x80, 0, 1);
+    assert_int_equal(in(b, 0xb004, 2), 0xffff);
+    assert_int_equal(in(b, 0xb020, 2), 0xffff);
+    conf_write(b, PM, 0x40, 0xffc0, 4); /* the last there is */
+    conf_write(b, PM, 0x80, 1, 1);
+    assert_int_equal(in(b, 0xffc4, 2), 0x0001);
+    r->pm->cls->reset(r->pm, true);
+    assert_int_equal(in(b, 0xffc4, 2), 0xffff);
+}
+
+static void power_off(void **state)
+{
+    struct board *b = ((struct rig *)*state)->b;
+
+    out(b, PM_BASE + 4, 5 << 10 | 1 << 13, 2);
+    assert_int_equal(b->power_offs, 0);
+    out(b, PM_BASE + 4, 0 << 10 | 1 << 13, 2);
+    assert_int_equal(b->power_offs, 1);
+}
+
+static void power_button(void **state)
+{
+    struct rig *r = *state;
+    struct board *b = r->b;
+
+    assert_false(piix4_pm_power_button(r->pm));
+    out(b, PM_BASE, 1 << 8, 2);
+    out(b, 0xb2, 0xf1, 1); /* ACPI on */
+    assert_int_equal(in(b, PM_BASE + 4, 2) & 1, 1);
+    out(b, PM_BASE + 2, 1 << 8, 2);
+    assert_true(piix4_pm_power_button(r->pm));
+    assert_true(b->isa[9]);
+    out(b, PM_BASE, 1 << 8, 2);
+    assert_false(b->isa[9]);
+    out(b, 0xb2, 0xf0, 1);
+    assert_int_equal(in(b, PM_BASE + 4, 2) & 1, 0);
+    assert_int_equal(b->smis, 0);
+}
+
+static void apm_ports(void **state)
+{
+    struct rig *r = *state;
+    struct board *b = r->b;
+
+    out(b, 0xb3, 0x5a, 1);
+    out(b, 0xb2, 0x12, 1);
+    assert_int_equal(in(b, 0xb2, 2), 0x5a12);
+    assert_int_equal(b->smis, 0);
+    /* With SMM it is for firmware to enable. */
+    board_remove(r->pm);
+    r->pm = board_make(b, &piix4_pm_class, "pm");
+    *(bool *)board_prop(r->pm, "smm") = true;
+    board_attach(b, r->pm);
+    out(b, 0xb2, 1, 1);
+    assert_int_equal(b->smis, 0);
+    conf_write(b, PM, 0x58, 1 << 25, 4);
+    out(b, 0xb2, 1, 1);
+    assert_int_equal(b->smis, 1);
+}
+
+static void smbus(void **state)
+{
+    struct board *b = ((struct rig *)*state)->b;
+
+    conf_write(b, PM, 0x90, 0x700, 4);
+    conf_write(b, PM, 0xd2, 9, 1);
+    assert_int_equal(in(b, 0x700, 1), 0xff); /* decoding is off */
+    conf_write(b, PM, PCI_COMMAND, PCI_CMD_IO, 2);
+    assert_int_equal(in(b, 0x700, 1), 0);
+    /* Nobody acknowledges any address. */
+    for (unsigned a = 0; a < 256; a++) {
+        out(b, 0x704, a, 1);
+        out(b, 0x702, 0x48, 1);
+        assert_int_equal(in(b, 0x700, 1), 0x04);
+        assert_int_equal(in(b, 0x702, 1), 0x08);
+        out(b, 0x700, 0x04, 1);
+        assert_int_equal(in(b, 0x700, 1), 0);
+    }
+    assert_false(b->isa[9]);
+    out(b, 0x702, 0x49, 1);
+    assert_true(b->isa[9]);
+    out(b, 0x700, 0xff, 1);
+    assert_false(b->isa[9]);
+    out(b, 0x702, 0x02, 1);
+    assert_int_equal(in(b, 0x700, 1), 0x10); /* killed */
+    /* The block buffer starts over when the control register is read. */
+    in(b, 0x702, 1);
+    for (unsigned i = 0; i < 33; i++)
+        out(b, 0x707, i + 1, 1);
+    in(b, 0x702, 1);
+    assert_int_equal(in(b, 0x707, 1), 33);
+    assert_int_equal(in(b, 0x707, 1), 2);
+    conf_write(b, PM, 0xd2, 8, 1);
+    assert_int_equal(in(b, 0x700, 1), 0xff);
+}
+
+static void pm_saved(void **state)
+{
+    struct rig *r = *state;
+    struct board *b = r->b;
+    const struct dev_class *cls = r->pm->cls;
+    size_t n = state_size(cls->state, 1);
+    uint8_t *bytes = malloc(n);
+    struct err e = {0};
+
+    out(b, PM_BASE + 4, 1, 2);
+    out(b, PM_BASE + 2, 1 << 8, 2);
+    piix4_pm_power_button(r->pm);
+    state_save(cls->state, 1, r->pm, bytes);
+    cls->reset(r->pm, true);
+    assert_false(b->isa[9]);
+    assert_int_equal(state_load(cls->state, 1, r->pm, bytes, n, &e), 0);
+    assert_int_equal(cls->loaded(r->pm, 1), 0);
+    assert_true(b->isa[9]);
+    assert_int_equal(in(b, PM_BASE + 2, 2), 1 << 8);
+    free(bytes);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -175,7 +331,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(registers),       T(routing),       T(sharing),
         T(sci_shares_irq9), T(reset_control), T(reset_keeps_foreign_levels),
-        T(loaded),          T(gone),
+        T(loaded),          T(gone),          T(pm_registers),
+        T(pm_moves),        T(power_off),     T(power_button),
+        T(apm_ports),       T(smbus),         T(pm_saved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
