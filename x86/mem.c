@@ -308,6 +308,18 @@ void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write)
         resolve(c, next_page(c, a), c->tlb_mode, write);
 }
 
+bool mem_try_fill(struct cpu *c, gva_t a, unsigned n, bool write)
+{
+    struct tlb_entry *e = tlb_at(c, a);
+    gva_t last = (a + n - 1) & PAGE_MASK;
+
+    if (left_in_page(a) < n || c->has_breakpoints)
+        return false;
+    a = check_address(c, a, n);
+    resolve(c, a, c->tlb_mode, write);
+    return (write ? e->write : e->read) == last;
+}
+
 void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n)
 {
     uint8_t *out = to;

@@ -110,6 +110,13 @@ void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n);
 void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write);
 
 /*
+ * For a translator's missed access: fills the TLB for n bytes at a, with all
+ * faults. False: they cannot be reached straight through the TLB (a device,
+ * ROM, a page with decoded code, a page crossing, breakpoints).
+ */
+bool mem_try_fill(struct cpu *c, gva_t a, unsigned n, bool write);
+
+/*
  * For LOCK and read-modify-write: the host address of n bytes of writable RAM
  * in one page, write permission and D bit seen to; NULL when it is MMIO, ROM or
  * crosses a page: then use mem_rmw_begin().

@@ -1,0 +1,182 @@
+/* Translations: finding, linking, forgetting. All with jit->lock held. */
+#include "engine/jit/jit.h"
+#include "base/libc.h"
+
+static struct jit_block **bucket(struct jit *j, gpa_t gpa, uint64_t rip,
+                                 uint32_t mode)
+{
+    uint64_t h = (gpa ^ rip << 13 ^ (uint64_t)mode << 40) *
+                 0x9e3779b97f4a7c15ull;
+
+    return &j->hash[h >> 40 & (JIT_HASH - 1)];
+}
+
+static struct jit_block **page_bucket(struct jit *j, gpa_t a)
+{
+    return &j->by_page[(a >> PAGE_SHIFT) & (JIT_PAGES - 1)];
+}
+
+struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
+                             uint32_t mode)
+{
+    struct jit_block *b = *bucket(j, gpa, rip, mode);
+
+    while (b && (b->gpa != gpa || b->rip != rip || b->mode != mode))
+        b = b->hash_next;
+    return b;
+}
+
+void jit_insert(struct jit *j, struct jit_block *b)
+{
+    struct jit_block **head = bucket(j, b->gpa, b->rip, b->mode);
+
+    b->hash_next = *head;
+    *head = b;
+    head = page_bucket(j, b->gpa);
+    b->page_next = *head;
+    *head = b;
+}
+
+/* --- links --- */
+
+/*
+ * Other vCPUs may be running the jump: its four bytes change at once where
+ * they do not cross a cache line, which the translator sees to.
+ */
+static void patch(struct jit *j, struct jit_link *l, const uint8_t *target)
+{
+    intptr_t from = (intptr_t)l->patch + j->e.to_rx + 4;
+
+    __atomic_store_n((uint32_t *)(void *)l->patch,
+                     (uint32_t)((intptr_t)target - from), __ATOMIC_RELEASE);
+}
+
+void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to)
+{
+    /* An interrupt may have come between the branch and its target. */
+    if (l->to || l->from->dead || to->dead || l->target != to->rip ||
+        l->from->mode != to->mode)
+        return;
+    l->to = to;
+    l->next = to->incoming;
+    to->incoming = l;
+    patch(j, l, l->same_page ? to->code : to->checked);
+}
+
+static void disconnect(struct jit *j, struct jit_link *l)
+{
+    struct jit_link **at;
+
+    if (!l->to)
+        return;
+    for (at = &l->to->incoming; *at != l; at = &(*at)->next)
+        ;
+    *at = l->next;
+    l->to = NULL;
+    patch(j, l, l->stub);
+}
+
+/* --- forgetting --- */
+
+static void forget_target(struct jit *j, const struct jit_block *b)
+{
+    for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
+        struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
+        struct ibtc_entry *e;
+
+        if (!c)
+            continue;
+        e = &c->ibtc[b->rip & (JIT_IBTC - 1)];
+        if (e->code == b->checked)
+            __atomic_store_n(&e->tag, 0, __ATOMIC_RELEASE);
+    }
+}
+
+static void forget(struct jit *j, struct jit_block *b)
+{
+    struct jit_block **at = bucket(j, b->gpa, b->rip, b->mode);
+
+    while (*at != b)
+        at = &(*at)->hash_next;
+    *at = b->hash_next;
+    while (b->incoming)
+        disconnect(j, b->incoming);
+    disconnect(j, &b->out[0]);
+    disconnect(j, &b->out[1]);
+    forget_target(j, b);
+    b->dead = true;
+}
+
+void jit_invalidate_page(struct jit *j, gpa_t page)
+{
+    struct jit_block **at = page_bucket(j, page), *b;
+
+    while ((b = *at) != NULL) {
+        if ((b->gpa & PAGE_MASK) != page) {
+            at = &b->page_next;
+            continue;
+        }
+        *at = b->page_next;
+        forget(j, b);
+    }
+}
+
+/* No vCPU is in translated code. */
+void jit_flush(struct jit *j)
+{
+    memset(j->hash, 0, sizeof j->hash);
+    memset(j->by_page, 0, sizeof j->by_page);
+    memset(j->map_ids, 0, sizeof j->map_ids);
+    j->nmaps = j->nmodes = 0;
+    j->e.p = j->code_start;
+    j->meta_used = 0;
+    for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
+        struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
+
+        if (!c)
+            continue;
+        memset(c->ibtc, 0, sizeof c->ibtc);
+        memset(c->maps, 0, sizeof c->maps);
+        c->exit_link = NULL;
+        c->stats.flushes++;
+    }
+}
+
+void *jit_meta_alloc(struct jit *j, size_t bytes)
+{
+    void *p = j->meta + j->meta_used;
+
+    j->meta_used += align_up(bytes, 16);
+    return p;
+}
+
+/* --- names for mappings and modes --- */
+
+uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user)
+{
+    uint64_t h = (page ^ gpa << 7 ^ user) * 0x9e3779b97f4a7c15ull >> 40;
+
+    if (j->nmaps > JIT_MAP_IDS / 2)
+        return 0;
+    for (;; h++) {
+        struct map_id *m = &j->map_ids[h & (JIT_MAP_IDS - 1)];
+
+        if (!m->used) {
+            *m = (struct map_id){page, gpa, user, true};
+            j->nmaps++;
+        }
+        if (m->page == page && m->gpa == gpa && m->user == user)
+            return 1 + (uint32_t)(m - j->map_ids);
+    }
+}
+
+unsigned jit_mode_id(struct jit *j, uint32_t mode)
+{
+    for (unsigned n = 0; n < j->nmodes; n++)
+        if (j->modes[n] == mode)
+            return n + 1;
+    if (j->nmodes == JIT_MODES)
+        return 0;
+    j->modes[j->nmodes] = mode;
+    return ++j->nmodes;
+}

@@ -1,0 +1,378 @@
+/* Branches and the stack, 64-bit code; divisions. */
+#include "engine/jit/translate.h"
+#include "x86/ops/ops.h"
+#include "x86/reencode.h"
+
+/* --- leaving a block --- */
+
+/* The rel32 that follows must not cross a cache line: it will be patched. */
+static void align_patch(struct emit *e, unsigned opcode_bytes)
+{
+    while (((uintptr_t)(e->p + opcode_bytes) & 63) > 60)
+        e8(e, 0x90);
+}
+
+static void link_to(struct trans *t, unsigned n, uint64_t target)
+{
+    struct jit_link *l = &t->b->out[n];
+    struct stub *s = trans_stub(t, STUB_LINK, t->e->p);
+
+    l->patch = t->e->p - 4;
+    l->from = t->b;
+    l->target = target;
+    l->same_page = !((target ^ t->rip) & PAGE_MASK);
+    s->link = l;
+    s->target = target;
+}
+
+static void emit_poll(struct trans *t, uint64_t target)
+{
+    struct stub *s;
+
+    if (target > t->rip)
+        return;
+    e_cmp_mem32(t->e, H_SP, J_OFF(poll), 0);
+    s = trans_stub(t, STUB_LEAVE, e_jcc_forward(t->e, 5));
+    s->target = target;
+}
+
+static void emit_jump(struct trans *t, unsigned n, uint64_t target)
+{
+    emit_poll(t, target);
+    align_patch(t->e, 1);
+    e_jmp_forward(t->e);
+    link_to(t, n, target);
+}
+
+void emit_fallthrough(struct trans *t, uint64_t target)
+{
+    flags_yield(t, t->live[t->k]);
+    emit_jump(t, 0, target);
+    t->ended = true;
+}
+
+/* To the guest address in S0, by way of the cache of indirect targets. */
+static void emit_indirect(struct trans *t)
+{
+    struct emit *e = t->e;
+
+    e_cmp_mem32(e, H_SP, J_OFF(poll), 0);
+    e_jcc(e, 5, t->j->thunk.exit_s0);
+    e_rorx(e, S1, S0, 60);
+    e_alu_imm(e, false, ALU_AND, S1, (JIT_IBTC - 1) << 4);
+    e_rm(e, true, OP_LEA_R, S2, S0, (int32_t)t->mode_id);
+    e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
+    e_jcc(e, 5, t->j->thunk.exit_s0);
+    /* jmp [ibtc.code] */
+    e_rex(e, false, 0, S1, H_SP);
+    e8(e, 0xff);
+    e_modrm_sib(e, 4, H_SP, S1, 0,
+                J_OFF(ibtc) + (int32_t)offsetof(struct ibtc_entry, code));
+    t->ended = true;
+}
+
+/* --- the stack --- */
+
+static void stack_probe(struct trans *t, const struct insn *i, int32_t off,
+                        bool write, bool ends)
+{
+    flags_yield(t, flags_needed(t, i));
+    if (off)
+        e_rm(t->e, true, OP_LEA_R, S0, GUEST_RSP, off);
+    else
+        e_mov(t->e, S0, GUEST_RSP);
+    emit_probe(t, trans_insn(t, i, 8, write, 0), ends);
+}
+
+static void move_rsp(struct trans *t, int32_t by)
+{
+    e_rm(t->e, true, OP_LEA_R, GUEST_RSP, GUEST_RSP, by);
+}
+
+static bool emit_push(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+    unsigned r;
+
+    if (o->size != 8 || o->kind == OPND_MEM ||
+        (o->kind == OPND_IMM && !fits32((int64_t)i->imm)))
+        return false;
+    stack_probe(t, i, -8, true, false);
+    if (o->kind == OPND_IMM) {
+        e_mov_imm(t->e, S1, i->imm);
+        r = S1;
+    } else {
+        r = emit_get(t, o->reg, S1);
+    }
+    e_store(t->e, S0, 0, r);
+    move_rsp(t, -8);
+    return true;
+}
+
+static bool emit_pop(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+    int h;
+
+    if (o->kind != OPND_GPR || o->size != 8)
+        return false;
+    stack_probe(t, i, 0, false, false);
+    h = host_of(o->reg);
+    if (o->reg == RSP) {
+        e_load(t->e, GUEST_RSP, S0, 0);
+        return true;
+    }
+    e_load(t->e, h >= 0 ? (unsigned)h : S0, S0, 0);
+    if (h < 0)
+        e_store(t->e, H_SP, C_OFF(s.gpr) + 8 * o->reg, S0);
+    move_rsp(t, 8);
+    return true;
+}
+
+static bool emit_leave(struct trans *t, const struct insn *i)
+{
+    if (i->osize != 8)
+        return false;
+    flags_yield(t, flags_needed(t, i));
+    e_mov(t->e, S0, H_BP);
+    emit_probe(t, trans_insn(t, i, 8, false, 0), false);
+    e_rm(t->e, true, OP_LEA_R, GUEST_RSP, H_BP, 8);
+    e_load(t->e, H_BP, S0, 0);
+    return true;
+}
+
+/* Pushes the return address. */
+static void push_next(struct trans *t, const struct insn *i)
+{
+    stack_probe(t, i, -8, true, true);
+    e_mov_imm(t->e, S2, next_rip(t, i));
+    e_store(t->e, S0, 0, S2);
+    move_rsp(t, -8);
+}
+
+/* --- branches --- */
+
+static bool canonical(uint64_t a)
+{
+    return (uint64_t)sign_extend(a, 48) == a;
+}
+
+static bool emit_jcc(struct trans *t, const struct insn *i)
+{
+    uint64_t next = next_rip(t, i), target = next + i->imm;
+    uint8_t *skip = NULL;
+
+    if (!canonical(target))
+        return false;
+    if (!t->in_eflags)
+        flags_restore(t);
+    if (t->live[t->k] && !t->in_slot)
+        flags_save(t);
+    if (target <= t->rip) {
+        skip = e_jcc_forward(t->e, insn_cc(i) ^ 1);
+        emit_jump(t, 0, target);
+        e_bind(t->e, skip);
+    } else {
+        align_patch(t->e, 2);
+        e_jcc_forward(t->e, insn_cc(i));
+        link_to(t, 0, target);
+    }
+    align_patch(t->e, 1);
+    e_jmp_forward(t->e);
+    link_to(t, 1, next);
+    t->ended = true;
+    return true;
+}
+
+static bool emit_jmp(struct trans *t, const struct insn *i)
+{
+    uint64_t target = next_rip(t, i) + i->imm;
+
+    if (!canonical(target))
+        return false;
+    emit_fallthrough(t, target);
+    return true;
+}
+
+static bool emit_call(struct trans *t, const struct insn *i)
+{
+    uint64_t target = next_rip(t, i) + i->imm;
+
+    if (!canonical(target))
+        return false;
+    push_next(t, i);
+    emit_jump(t, 0, target);
+    t->ended = true;
+    return true;
+}
+
+/* S0 = the target operand. */
+static void load_target(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+
+    flags_yield(t, t->live[t->k]);
+    if (o->kind == OPND_GPR) {
+        e_mov(t->e, S0, emit_get(t, o->reg, S0));
+        return;
+    }
+    emit_ea(t, i);
+    emit_probe(t, trans_insn(t, i, 8, false, 0), true);
+    e_load(t->e, S0, S0, 0);
+}
+
+static bool emit_jmp_ind(struct trans *t, const struct insn *i)
+{
+    if (i->opnd[0].size != 8)
+        return false;
+    load_target(t, i);
+    emit_indirect(t);
+    return true;
+}
+
+static bool emit_call_ind(struct trans *t, const struct insn *i)
+{
+    if (i->opnd[0].size != 8)
+        return false;
+    load_target(t, i);
+    e_store(t->e, H_SP, J_OFF(target), S0);
+    push_next(t, i);
+    e_load(t->e, S0, H_SP, J_OFF(target));
+    emit_indirect(t);
+    return true;
+}
+
+static bool emit_ret(struct trans *t, const struct insn *i)
+{
+    unsigned extra = i->opnd[0].kind == OPND_IMM ? (uint16_t)i->imm : 0;
+
+    if (i->osize != 8)
+        return false;
+    stack_probe(t, i, 0, false, true);
+    e_load(t->e, S0, S0, 0);
+    move_rsp(t, (int32_t)(8 + extra));
+    emit_indirect(t);
+    return true;
+}
+
+/* --- division: natively where it cannot overflow --- */
+
+static void unless_body(struct trans *t, const struct jit_insn *ji, unsigned cc)
+{
+    struct stub *s = trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc));
+
+    s->insn = ji;
+}
+
+static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
+{
+    struct emit *e = t->e;
+    const struct operand *o = NULL;
+    const struct jit_insn *ji;
+    bool w;
+
+    for (unsigned k = 0; k < 4; k++)
+        if (i->opnd[k].kind == OPND_MEM ||
+            (i->opnd[k].kind == OPND_GPR && i->opnd[k].reg != RAX &&
+             i->opnd[k].reg != RDX))
+            o = &i->opnd[k];
+    if (!o || (o->size != 4 && o->size != 8))
+        return false;
+    w = o->size == 8;
+    flags_yield(t, flags_needed(t, i));
+    if (o->kind == OPND_MEM) {
+        emit_ea(t, i);
+        emit_probe(t, trans_insn(t, i, o->size, false, 0), false);
+        e_rm(e, w, OP_MOV_LOAD, S0, S0, 0);
+    } else {
+        e_rr(e, w, OP_MOV_LOAD, S0, emit_get(t, o->reg, S0));
+    }
+    ji = trans_insn(t, i, 0, false, 0);
+    if (is_signed) {
+        /* Not by 0 or -1, and a dividend that is a sign-extended rAX. */
+        e_rm(e, w, OP_LEA_R, S1, S0, 1);
+        e_alu_imm(e, w, ALU_CMP, S1, 1);
+        unless_body(t, ji, 6);
+        e_rr(e, w, OP_MOV_LOAD, S1, H_AX);
+        e_rex(e, w, 0, 0, S1); /* sar S1, 31 or 63 */
+        e8(e, 0xc1);
+        e8(e, 0xf8 | (S1 & 7));
+        e8(e, w ? 63 : 31);
+        e_rr(e, w, 0x3b, S1, H_DX);
+        unless_body(t, ji, 5);
+    } else {
+        e_rr(e, w, 0x3b, H_DX, S0); /* cmp rdx, divisor */
+        unless_body(t, ji, 3);
+    }
+    e_rex(e, w, 0, 0, S0);
+    e8(e, 0xf7);
+    e8(e, (is_signed ? 0xf8 : 0xf0) | (S0 & 7));
+    for (unsigned n = 0; n < t->nstubs; n++)
+        if (t->stub[n].kind == STUB_BODY && t->stub[n].insn == ji)
+            t->stub[n].back = e->p;
+    t->in_eflags = true;
+    t->in_slot = false;
+    return true;
+}
+
+/* --- LEA, and what does nothing --- */
+
+static bool emit_lea(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+    struct insn flat = *i;
+    int h = host_of(o->reg);
+
+    if (o->size != 4 && o->size != 8)
+        return false;
+    flat.seg = DS;
+    emit_ea(t, &flat);
+    if (h >= 0)
+        e_rr(t->e, o->size == 8, OP_MOV_STORE, S0, (unsigned)h);
+    else {
+        if (o->size == 4)
+            e_rr(t->e, false, OP_MOV_STORE, S0, S0);
+        e_store(t->e, H_SP, C_OFF(s.gpr) + 8 * o->reg, S0);
+    }
+    return true;
+}
+
+static bool emit_div(struct trans *t, const struct insn *i)
+{
+    return emit_division(t, i, false);
+}
+
+static bool emit_idiv(struct trans *t, const struct insn *i)
+{
+    return emit_division(t, i, true);
+}
+
+static bool emit_nop(struct trans *t, const struct insn *i)
+{
+    (void)t;
+    (void)i;
+    return true;
+}
+
+static const struct {
+    op_fn body;
+    bool (*emit)(struct trans *t, const struct insn *i);
+} special[] = {
+    {op_jcc, emit_jcc},         {op_jmp, emit_jmp},
+    {op_call, emit_call},       {op_jmp_ind, emit_jmp_ind},
+    {op_call_ind, emit_call_ind}, {op_ret, emit_ret},
+    {op_push, emit_push},       {op_pop, emit_pop},
+    {op_leave, emit_leave},     {op_div, emit_div},
+    {op_idiv, emit_idiv},       {op_lea, emit_lea},
+    {op_nop, emit_nop},
+};
+
+bool emit_special(struct trans *t, const struct insn *i)
+{
+    op_fn body = insn_opcode(i)->body;
+
+    for (unsigned n = 0; n < ARRAY_LEN(special); n++)
+        if (special[n].body == body)
+            return special[n].emit(t, i);
+    return false;
+}

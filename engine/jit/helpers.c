@@ -1,0 +1,142 @@
+/* What translated code calls: memory that missed, bodies, vector state. */
+#include "engine/jit/jit.h"
+#include "x86/flags.h"
+
+uint64_t jit_flags_to_rflags(uint16_t ax)
+{
+    return (uint64_t)(ax >> 8 & (FLAGS_STATUS & 0xff)) |
+           (ax & 1 ? FLAG_OF : 0);
+}
+
+uint16_t jit_flags_from_rflags(uint64_t rflags)
+{
+    return (uint16_t)((rflags & (FLAGS_STATUS & 0xff)) << 8 | FLAG_1 << 8 |
+                      (rflags & FLAG_OF ? 1 : 0));
+}
+
+/* --- vector and x87 state --- */
+
+enum { FXSAVE_MXCSR = 24, MXCSR_DEFAULT = 0x1f80 };
+
+void jit_fp_evict(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    uint8_t *image = c->s.fxsave;
+    uint8_t keep[24];
+
+    if (!j->fp_live)
+        return;
+    j->stats.fp_saves++;
+    if (j->fp_live & FP_X87) {
+        /* The host's instruction pointers are not the guest's. */
+        for (unsigned n = 6; n < 24; n++)
+            keep[n] = image[n];
+        j->jit->thunk.fp_save(c, j->fp_live);
+        for (unsigned n = 6; n < 24; n++)
+            image[n] = keep[n];
+        store_le64(image + 8, j->fip);
+        store_le32(image + FXSAVE_MXCSR, MXCSR_DEFAULT);
+    } else {
+        j->jit->thunk.fp_save(c, j->fp_live);
+    }
+    j->fp_live = 0;
+}
+
+static void fp_load(struct jit_cpu *j, unsigned which)
+{
+    struct cpu *c = &j->ic.cpu;
+
+    /* FXRSTOR changes XMM registers too: those that are live go first. */
+    if (which & ~j->fp_live & FP_X87) {
+        which |= j->fp_live;
+        jit_fp_evict(j);
+        store_le32(c->s.fxsave + FXSAVE_MXCSR, MXCSR_DEFAULT);
+        j->fip = load_le64(c->s.fxsave + 8);
+    }
+    which &= ~(unsigned)j->fp_live;
+    if (which)
+        j->jit->thunk.fp_load(c, which);
+    j->fp_live |= (uint8_t)which;
+}
+
+/*
+ * With an exception unmasked the host would fault in translated code: such
+ * guests (few) get their vector and x87 instructions interpreted.
+ */
+static bool unmasked(const struct cpu *c, unsigned which)
+{
+    enum { MXCSR_MASKS = 0x1f80, FCW_MASKS = 0x3f };
+
+    return ((which & FP_VECTOR) &&
+            (c->s.mxcsr & MXCSR_MASKS) != MXCSR_MASKS) ||
+           ((which & FP_X87) &&
+            (c->s.fxsave[0] & FCW_MASKS) != FCW_MASKS);
+}
+
+enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
+                            unsigned which)
+{
+    struct jit_cpu *j = jit_of(c);
+
+    if (unmasked(c, which & ~(unsigned)j->fp_live)) {
+        c->s.rip = i->rip;
+        j->interpret = true;
+        return JIT_EXIT;
+    }
+    fp_load(j, which);
+    return JIT_DONE;
+}
+
+/* --- bodies --- */
+
+static void flags_in(struct jit_cpu *j)
+{
+    flags_set_status(&j->ic.cpu, jit_flags_to_rflags(j->flags));
+}
+
+static void flags_out(struct jit_cpu *j)
+{
+    j->flags = jit_flags_from_rflags(flags_get(&j->ic.cpu));
+}
+
+static void enter_insn(struct cpu *c, const struct jit_insn *i)
+{
+    c->insn = &i->i;
+    c->block_rip = i->rip;
+    flags_in(jit_of(c));
+}
+
+enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
+{
+    struct jit_cpu *j = jit_of(c);
+
+    j->stats.bodies++;
+    jit_fp_evict(j);
+    enter_insn(c, i);
+    c->s.rip = i->next;
+    j->stale = false;
+    i->i.fn(c, &i->i);
+    c->insn = NULL;
+    flags_out(j);
+    if (j->stale)
+        return JIT_EXIT;
+    if (i->fp)
+        fp_load(j, i->fp);
+    return JIT_DONE;
+}
+
+enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
+{
+    struct jit_cpu *j = jit_of(c);
+    uint8_t live = j->fp_live;
+
+    j->stats.slow_memory++;
+    jit_fp_evict(j);
+    enter_insn(c, i);
+    if (!(a & i->align) && mem_try_fill(c, a, i->bytes, i->write)) {
+        c->insn = NULL;
+        fp_load(j, live);
+        return JIT_RETRY;
+    }
+    return jit_body(c, i);
+}

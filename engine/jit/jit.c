@@ -1,0 +1,385 @@
+/* The jit as an engine, and the loop around translated code. */
+#include "engine/jit/jit.h"
+#include "base/libc.h"
+#include "x86/flags.h"
+
+static int jit_probe(struct engine_caps *out)
+{
+    struct cpuid_result r7 = jit_host_cpuid(7), r1 = jit_host_cpuid(1);
+
+    *out = (struct engine_caps){.stock_guests = true};
+    /* BMI2 for address arithmetic that keeps flags, AVX for the state. */
+    if ((r7.ebx & BIT(8)) && (r1.ecx & BIT(28)))
+        return 0;
+    out->stock_guests = false;
+    snprintf(out->why, sizeof out->why,
+             "the host's CPU lacks AVX or BMI2; use --engine interp");
+    return -LE_UNSUPPORTED;
+}
+
+static void jit_free(struct jit *j)
+{
+    code_pages_free(j->pages);
+    host_code_free(&j->memory);
+    if (j->meta)
+        host_ram_free(j->meta, JIT_META);
+    host_mutex_destroy(&j->rmw_lock);
+    host_mutex_destroy(&j->lock);
+    host_mutex_destroy(&j->world);
+    host_ram_free(j, sizeof *j);
+}
+
+static int jit_open(struct vm *vm, struct err *e)
+{
+    struct jit *j = host_ram_alloc(sizeof *j);
+
+    if (!j)
+        return err_set(e, LE_NOMEM, "no memory for the jit");
+    host_mutex_init(&j->rmw_lock);
+    host_mutex_init(&j->lock);
+    host_mutex_init(&j->world);
+    j->vm = vm;
+    j->pages = code_pages_new(vm);
+    j->meta = host_ram_alloc(JIT_META);
+    if (!j->pages || !j->meta || host_code_alloc(&j->memory, JIT_CODE) < 0) {
+        jit_free(j);
+        return err_set(e, LE_NOMEM,
+                       "no memory for translated code; use --engine interp");
+    }
+    j->e = (struct emit){.p = j->memory.rw,
+                         .end = j->memory.rw + j->memory.len,
+                         .to_rx = j->memory.rx - j->memory.rw};
+    vm_set_engine_priv(vm, j);
+    return 0;
+}
+
+static void jit_close(struct vm *vm)
+{
+    jit_free(vm_engine_priv(vm));
+    vm_set_engine_priv(vm, NULL);
+}
+
+/* --- RAM that changes --- */
+
+static void forget_range(struct jit *j, gpa_t a, uint64_t n)
+{
+    while (n) {
+        uint64_t piece = MIN(n, PAGE_SIZE - (a & ~PAGE_MASK));
+
+        if (code_pages_written(j->pages, a, piece)) {
+            host_mutex_lock(&j->lock);
+            jit_invalidate_page(j, a & PAGE_MASK);
+            host_mutex_unlock(&j->lock);
+        }
+        a += piece;
+        n -= piece;
+    }
+}
+
+static void flush_all_vcpus(struct vm *vm)
+{
+    for (unsigned id = 0; id < vm_ncpus(vm); id++)
+        vcpu_raise(vm_vcpu(vm, id), VCPU_FLUSH);
+}
+
+static int jit_map(struct vm *vm, const struct window *w)
+{
+    struct jit *j = vm_engine_priv(vm);
+    int rc = code_pages_cover(j->pages, w->base, w->size);
+
+    if (rc == 0) {
+        forget_range(j, w->base, w->size);
+        flush_all_vcpus(vm);
+    }
+    return rc;
+}
+
+static void jit_unmap(struct vm *vm, const struct window *w)
+{
+    forget_range(vm_engine_priv(vm), w->base, w->size);
+    flush_all_vcpus(vm);
+}
+
+static void jit_wrote(struct vm *vm, gpa_t a, size_t n)
+{
+    forget_range(vm_engine_priv(vm), a, n);
+}
+
+static void code_written(struct cpu *c, gpa_t a, unsigned n)
+{
+    struct jit_cpu *j = jit_of(c);
+
+    if (!interp_forget_code(c, a, n))
+        return;
+    j->stale = true;
+    j->stats.invalidations++;
+    host_mutex_lock(&j->jit->lock);
+    jit_invalidate_page(j->jit, a & PAGE_MASK);
+    host_mutex_unlock(&j->jit->lock);
+}
+
+/* --- vCPUs --- */
+
+/* What the thunks move depends on the model: at the first vCPU. */
+static void open_thunks(struct jit *j, const struct cpu_model *m)
+{
+    if (j->code_start)
+        return;
+    j->avx512 =
+        jit_host_has_avx512() && feature_has(&m->features, FEAT_AVX512F);
+    jit_emit_thunks(j);
+    j->code_start = j->e.p;
+}
+
+static int jit_vcpu_open(struct vcpu *v, struct err *err)
+{
+    size_t below = align_up(JIT_STACK, PAGE_SIZE);
+    size_t bytes = below + sizeof(struct jit_cpu);
+    uint8_t *stack = host_ram_alloc(bytes);
+    struct jit_cpu *j;
+    int rc;
+
+    if (!stack)
+        return err_set(err, LE_NOMEM, "no memory for vCPU %u", v->id);
+    j = (struct jit_cpu *)(void *)(stack + below);
+    j->jit = vm_engine_priv(v->vm);
+    open_thunks(j->jit, v->model);
+    rc = interp_cpu_open(&j->ic, v, j->jit->pages, &j->jit->rmw_lock, err);
+    if (rc < 0) {
+        host_ram_free(stack, bytes);
+        return rc;
+    }
+    j->stack = stack;
+    j->stack_bytes = bytes;
+    j->host_mxcsr = 0x1f80;
+    j->ic.cpu.code_written = code_written;
+    v->priv = j;
+    return 0;
+}
+
+static void jit_vcpu_close(struct vcpu *v)
+{
+    struct jit_cpu *j = v->priv;
+
+    interp_cpu_close(&j->ic);
+    host_ram_free(j->stack, j->stack_bytes);
+    v->priv = NULL;
+}
+
+static void jit_kick(struct vcpu *v)
+{
+    struct jit_cpu *j = v->priv;
+
+    if (j)
+        atomic_store(&j->poll, 1);
+}
+
+/* --- translated code when nobody else is in it --- */
+
+static void enter_code(struct jit_cpu *j)
+{
+    for (;;) {
+        atomic_store(&j->in_code, true);
+        if (!atomic_load(&j->jit->stop_world))
+            return;
+        atomic_store(&j->in_code, false);
+        host_mutex_lock(&j->jit->world);
+        host_mutex_unlock(&j->jit->world);
+    }
+}
+
+/*
+ * Runs jit_flush with every other vCPU outside translated code. The caller is
+ * outside and holds no lock; the others may take jit->lock on their way out.
+ */
+static void flush_world(struct jit_cpu *self)
+{
+    struct jit *j = self->jit;
+
+    host_mutex_lock(&j->world);
+    atomic_store(&j->stop_world, true);
+    for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
+        struct jit_cpu *other = vm_vcpu(j->vm, id)->priv;
+
+        if (!other || other == self)
+            continue;
+        while (atomic_load(&other->in_code)) {
+            atomic_store(&other->poll, 1);
+            jit_host_relax();
+        }
+    }
+    host_mutex_lock(&j->lock);
+    jit_flush(j);
+    host_mutex_unlock(&j->lock);
+    atomic_store(&j->stop_world, false);
+    host_mutex_unlock(&j->world);
+}
+
+static bool has_room(const struct jit *j)
+{
+    return j->e.end - j->e.p > JIT_ROOM &&
+           JIT_META - j->meta_used > JIT_ROOM &&
+           j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES;
+}
+
+/* --- the loop --- */
+
+static bool may_translate(struct jit_cpu *j, const struct block *b)
+{
+    return b->page && b->gpa2 == NO_PAGE && (b->mode & MODE_CODE64) &&
+           !(b->mode & (MODE_SINGLE | MODE_TF)) &&
+           code_pages_settled(j->ic.pages, b->page);
+}
+
+/* Warm blocks are translated; others run interpreted. NULL: it did run. */
+static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page)
+{
+    struct cpu *c = &j->ic.cpu;
+    struct block *ib = block_find(c, false);
+    struct jit_block *b = NULL;
+
+    if (ib->heat < JIT_HEAT || !may_translate(j, ib)) {
+        ib->heat += ib->heat < JIT_HEAT;
+        interp_run_block(c, ib);
+        return NULL;
+    }
+    if (!has_room(j->jit))
+        flush_world(j);
+    host_mutex_lock(&j->jit->lock);
+    if (block_is_fresh(ib))
+        b = jit_translate(j, ib, page, c->s.rip);
+    host_mutex_unlock(&j->jit->lock);
+    if (!b)
+        interp_run_block(c, ib);
+    return b;
+}
+
+/* What makes the next jump to b short. */
+static void remember(struct jit_cpu *j, struct jit_block *b)
+{
+    struct ibtc_entry *e = &j->ibtc[b->rip & (JIT_IBTC - 1)];
+
+    host_mutex_lock(&j->jit->lock);
+    if (!b->dead) {
+        if (j->exit_link)
+            jit_connect(j->jit, j->exit_link, b);
+        j->maps[jit_map_slot(b->rip & PAGE_MASK)] = b->map_id;
+        e->code = b->checked;
+        e->tag = b->rip + jit_mode_id(j->jit, b->mode);
+    }
+    host_mutex_unlock(&j->jit->lock);
+}
+
+static struct jit_block *lookup(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    const uint8_t *page;
+    struct jit_block *b;
+    gpa_t gpa;
+
+    gpa = mem_fetch_page(c, c->s.rip, &page);
+    j->stats.lookups++;
+    host_mutex_lock(&j->jit->lock);
+    b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip,
+                   jit_mode(c));
+    host_mutex_unlock(&j->jit->lock);
+    return b ? b : warm_up(j, page);
+}
+
+static void run_translated(struct jit_cpu *j, struct jit_block *b)
+{
+    struct cpu *c = &j->ic.cpu;
+
+    remember(j, b);
+    j->exit_link = NULL;
+    j->flags = jit_flags_from_rflags(flags_get(c));
+    enter_code(j);
+    if (b->dead) /* while we waited for a flush */
+        goto out;
+    j->jit->thunk.enter(c, b->code);
+    jit_fp_evict(j);
+    flags_set_status(c, jit_flags_to_rflags(j->flags));
+out:
+    atomic_store(&j->in_code, false);
+    j->stats.exits++;
+}
+
+static void step(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    struct jit_block *b;
+
+    if (!in_code64(c) || j->interpret ||
+        (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip) {
+        j->interpret = false;
+        j->exit_link = NULL;
+        interp_run_block(c, block_find(c, false));
+        return;
+    }
+    if (j->maps_generation != c->tlb_generation) {
+        memset(j->maps, 0, sizeof j->maps);
+        j->maps_generation = c->tlb_generation;
+    }
+    b = lookup(j);
+    if (b)
+        run_translated(j, b);
+    else
+        j->exit_link = NULL;
+}
+
+static enum stop loop(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    enum stop stop;
+
+    atomic_store(&j->in_code, false);
+    if (c->unwind) {
+        j->exit_link = NULL;
+        if (!interp_after_unwind(c, &stop))
+            return stop;
+    }
+    for (;;) {
+        atomic_store(&j->poll, 0); /* before the events are looked at */
+        if (!interp_between_blocks(c, &stop))
+            return stop;
+        if (unlikely(x86_one_by_one(c))) {
+            j->exit_link = NULL;
+            interp_run_single(c);
+        } else {
+            step(j);
+        }
+    }
+}
+
+static enum stop jit_run(struct vcpu *v)
+{
+    struct jit_cpu *j = v->priv;
+    struct cpu *c = &j->ic.cpu;
+    enum stop stop;
+
+    if (c->s.activity == CPU_SHUTDOWN)
+        return STOP_SHUTDOWN;
+    interp_enter(&j->ic);
+    j->exit_link = NULL;
+    __builtin_setjmp(c->unwind_buf);
+    stop = loop(j);
+    interp_leave(&j->ic);
+    return stop;
+}
+
+const struct engine_ops engine_jit = {
+    .name = "jit",
+    .summary = "x86-64 binary translation, no hardware support needed",
+    .probe = jit_probe,
+    .open = jit_open,
+    .close = jit_close,
+    .map = jit_map,
+    .unmap = jit_unmap,
+    .wrote = jit_wrote,
+    .vcpu_open = jit_vcpu_open,
+    .vcpu_close = jit_vcpu_close,
+    .run = jit_run,
+    .kick = jit_kick,
+    .get = interp_get,
+    .set = interp_set,
+};

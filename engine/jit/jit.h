@@ -1,0 +1,217 @@
+/*
+ * The jit: x86-64 guest code run as x86-64 host code. See docs/jit.md for the
+ * design and what was measured.
+ *
+ * While translated code runs:
+ *   host rsp       &cpu: the state is at small positive offsets, the stack
+ *                  that helpers use is below it
+ *   host r13       guest rsp
+ *   host r14, r15, r12   scratch (S0, S1, S2)
+ *   guest r12–r15  in their state slots
+ *   all others     in the same-numbered host register
+ *   status flags   in EFLAGS, or in jit_cpu.flags, as the translator knows;
+ *                  between blocks in jit_cpu.flags unless dead
+ *   vectors, x87   in the host's registers while jit_cpu.fp_live says so
+ *
+ * Blocks are found by (physical RIP, RIP, mode) and shared by all vCPUs of a
+ * VM. Cold code is run by the interpreter, block by block, and translated from
+ * the interpreter's decoded blocks once it is warm.
+ */
+#ifndef ENGINE_JIT_H
+#define ENGINE_JIT_H
+
+#include "engine/interp/interp.h"
+#include "engine/jit/emit.h"
+
+extern const struct engine_ops engine_jit;
+
+enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
+
+enum {
+    JIT_HEAT = 4,            /* interpreted this often before translation */
+    JIT_CODE = 128u << 20,   /* bytes of code memory */
+    JIT_META = 128u << 20,   /* bytes of what describes it */
+    JIT_ROOM = 32u << 10,    /* at least, for one block */
+    JIT_HASH = 1 << 16,
+    JIT_PAGES = 1 << 14,     /* buckets of blocks by physical page */
+    JIT_IBTC = 1 << 12,      /* indirect branch targets, by low RIP bits */
+    JIT_MAPS = 1 << 8,       /* code pages whose mapping was checked */
+    JIT_MAP_IDS = 1 << 16,
+    JIT_MODES = 1 << 11,
+    JIT_STACK = 256u << 10,
+};
+
+struct jit_block;
+
+/* A direct branch out of a block: patched to go straight to its target. */
+struct jit_link {
+    uint8_t *patch;          /* rw address of the rel32 */
+    const uint8_t *stub;     /* rx: where it goes while not linked */
+    struct jit_block *from, *to;
+    struct jit_link *next;   /* in to->incoming */
+    uint64_t target;         /* RIP */
+    bool same_page;
+};
+
+struct jit_block {
+    struct jit_block *hash_next, *page_next;
+    gpa_t gpa;
+    uint64_t rip;
+    uint32_t mode, map_id;
+    const uint8_t *code;    /* rx: entry when the page's mapping is known */
+    const uint8_t *checked; /* rx: entry that checks it */
+    struct jit_link *incoming;
+    struct jit_link out[2];
+    bool dead;
+};
+
+/* An instruction that may need its body or a slow memory path. */
+struct jit_insn {
+    struct insn i; /* pos is 0; its RIP is: */
+    uint64_t rip;
+    uint64_t next; /* truncated as the mode says */
+    uint8_t bytes; /* of the memory access; 0: none */
+    bool write;
+    uint8_t align; /* low address bits that must be zero, else the body */
+    uint8_t fp; /* FP_*: must be live again when it returns */
+};
+
+enum { FP_VECTOR = 1, FP_X87 = 2 };
+
+struct ibtc_entry {
+    uint64_t tag; /* RIP + mode id: unique, as the slot is RIP's low bits */
+    const uint8_t *code;
+};
+
+/* What helpers tell the thunk that called them. */
+enum jit_result {
+    JIT_RETRY, /* memory: the TLB has it now */
+    JIT_DONE,  /* the body has run: go on after the instruction */
+    JIT_EXIT,  /* leave: state is at s.rip */
+};
+
+struct jit_stats {
+    uint64_t translations, code_bytes, flushes, exits, links, bodies,
+        slow_memory, refills, fp_saves, invalidations, lookups;
+};
+
+struct jit_cpu {
+    struct interp_cpu ic; /* first: interp_of() works on it */
+    uint16_t flags;       /* AX after LAHF; SETO AL */
+    uint8_t fp_live;      /* FP_* now in host registers */
+    bool stale;     /* code was changed by the running instruction */
+    bool interpret; /* what is at s.rip cannot run natively now */
+    _Atomic uint32_t poll; /* something waits: leave translated code */
+    uint64_t host_rsp;
+    uint64_t tmp, target;
+    uint64_t fip; /* RIP of the last x87 instruction, while x87 is live */
+    struct jit_link *exit_link; /* the branch we left by, or NULL */
+    uint64_t maps_generation;   /* cpu.tlb_generation that maps[] is for */
+    uint32_t host_mxcsr;
+    struct jit *jit;
+    void *stack; /* guard, stack, then this structure */
+    size_t stack_bytes;
+    struct jit_stats stats;
+    _Atomic bool in_code;
+    uint32_t maps[JIT_MAPS]; /* map_id of the page now there; 0: none */
+    struct ibtc_entry ibtc[JIT_IBTC];
+};
+
+static inline struct jit_cpu *jit_of(struct cpu *c)
+{
+    return container_of(c, struct jit_cpu, ic.cpu);
+}
+
+/* Offset from host rsp of a member of struct jit_cpu. */
+#define J_OFF(member)                                                          \
+    ((int32_t)(offsetof(struct jit_cpu, member) -                              \
+               offsetof(struct jit_cpu, ic.cpu)))
+#define C_OFF(member) J_OFF(ic.cpu.member)
+
+/* Code that every VM needs once: emitted when it opens (thunks.c). */
+struct jit_thunks {
+    void (*enter)(struct cpu *c, const uint8_t *code);
+    const uint8_t *exit;        /* s.rip is set */
+    const uint8_t *exit_s0;     /* s.rip = S0 */
+    const uint8_t *exit_link;   /* s.rip = S0, exit_link = S1 */
+    const uint8_t *slow;        /* S0 linear, S1 jit_insn; returns to +0 to
+                                   retry, to +5 when done */
+    const uint8_t *body;        /* S1 jit_insn */
+    const uint8_t *fp_need[4];  /* makes FP_* live; flags clobbered */
+    void (*fp_save)(struct cpu *c, unsigned which);
+    void (*fp_load)(struct cpu *c, unsigned which);
+};
+
+struct map_id {
+    gva_t page;
+    gpa_t gpa;
+    bool user, used;
+};
+
+struct jit {
+    struct code_pages *pages;
+    struct host_mutex rmw_lock;
+    struct host_mutex world; /* whoever stops all vCPUs; before lock */
+    struct host_mutex lock; /* everything below, and patching of code */
+    struct host_code memory;
+    struct emit e;
+    uint8_t *code_start; /* rw, after the thunks */
+    struct jit_thunks thunk;
+    uint8_t *meta;
+    size_t meta_used;
+    struct jit_block *hash[JIT_HASH];
+    struct jit_block *by_page[JIT_PAGES];
+    struct map_id map_ids[JIT_MAP_IDS];
+    unsigned nmaps;
+    uint32_t modes[JIT_MODES];
+    unsigned nmodes;
+    struct vm *vm;
+    bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
+    _Atomic bool stop_world;
+};
+
+/* --- thunks.c --- */
+void jit_emit_thunks(struct jit *j);
+
+/* --- cache.c: lock held --- */
+struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
+                             uint32_t mode);
+void jit_insert(struct jit *j, struct jit_block *b);
+void jit_invalidate_page(struct jit *j, gpa_t page);
+void jit_flush(struct jit *j);
+void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to);
+uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
+/* 1 and up; 0 when there are too many: flush and ask again. */
+unsigned jit_mode_id(struct jit *j, uint32_t mode);
+void *jit_meta_alloc(struct jit *j, size_t bytes);
+
+static inline unsigned jit_map_slot(gva_t page)
+{
+    return (page >> 12 ^ page >> 20) & (JIT_MAPS - 1);
+}
+
+/* --- translate.c: lock held; NULL: not this block --- */
+struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,
+                                const uint8_t *page, uint64_t rip);
+
+/* --- helpers.c: called by thunks --- */
+enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a);
+enum jit_result jit_body(struct cpu *c, const struct jit_insn *i);
+void jit_fp_evict(struct jit_cpu *j);
+enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
+                            unsigned which);
+uint64_t jit_flags_to_rflags(uint16_t ax);
+uint16_t jit_flags_from_rflags(uint64_t rflags);
+
+/* --- host_x86.c --- */
+struct cpuid_result jit_host_cpuid(uint32_t leaf); /* subleaf 0 */
+bool jit_host_has_avx512(void);
+void jit_host_relax(void); /* in a loop that waits for another thread */
+
+/* The key of a block: the CPU's mode and what else is compiled in. */
+static inline uint32_t jit_mode(const struct cpu *c)
+{
+    return c->mode_key | (uint32_t)c->tlb_mode << 24;
+}
+
+#endif

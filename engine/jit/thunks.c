@@ -1,0 +1,278 @@
+/* The code between C and translated code. */
+#include "engine/jit/jit.h"
+#include "base/libc.h"
+
+/* Guest registers that live in a host register. */
+static const struct {
+    uint8_t guest, host;
+} resident[] = {
+    {RAX, H_AX}, {RCX, H_CX}, {RDX, H_DX}, {RBX, H_BX}, {RSP, GUEST_RSP},
+    {RBP, H_BP}, {RSI, H_SI}, {RDI, H_DI}, {R8, H_8},   {R9, H_9},
+    {R10, H_10}, {R11, H_11},
+};
+
+static const uint8_t callee_saved[] = {H_BX, H_BP, H_12, H_13, H_14, H_15};
+
+/* below: what has been pushed since rsp was &cpu. */
+static void spill(struct emit *e, int32_t below)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(resident); n++)
+        e_store(e, H_SP, C_OFF(s.gpr) + 8 * resident[n].guest + below,
+                resident[n].host);
+}
+
+static void reload(struct emit *e, int32_t below)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(resident); n++)
+        e_load(e, resident[n].host, H_SP,
+               C_OFF(s.gpr) + 8 * resident[n].guest + below);
+}
+
+static void push(struct emit *e, unsigned reg)
+{
+    e_rex(e, false, 0, 0, reg);
+    e8(e, 0x50 | (reg & 7));
+}
+
+static void pop(struct emit *e, unsigned reg)
+{
+    e_rex(e, false, 0, 0, reg);
+    e8(e, 0x58 | (reg & 7));
+}
+
+static void emit_enter(struct jit *j, struct emit *e)
+{
+    const uint8_t *start = emit_here(e);
+
+    for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++)
+        push(e, callee_saved[n]);
+    e_store(e, H_DI, J_OFF(host_rsp), H_SP);
+    e_mov(e, H_SP, H_DI);
+    e_mov(e, S0, H_SI);
+    reload(e, 0);
+    e8(e, 0x41); /* jmp S0 */
+    e8(e, 0xff);
+    e8(e, 0xe0 | (S0 & 7));
+    memcpy(&j->thunk.enter, &start, sizeof start);
+}
+
+static void emit_exits(struct jit *j, struct emit *e)
+{
+    j->thunk.exit_link = emit_here(e);
+    e_store(e, H_SP, J_OFF(exit_link), S1);
+    j->thunk.exit_s0 = emit_here(e);
+    e_store(e, H_SP, C_OFF(s.rip), S0);
+    j->thunk.exit = emit_here(e);
+    spill(e, 0);
+    e_load(e, H_SP, H_SP, J_OFF(host_rsp));
+    for (unsigned n = ARRAY_LEN(callee_saved); n-- > 0;)
+        pop(e, callee_saved[n]);
+    e8(e, 0xc3);
+}
+
+/* EFLAGS from jit_cpu.flags; below as in spill(). Clobbers S2. */
+static void load_flags(struct emit *e, int32_t below)
+{
+    e_mov(e, S2, H_AX);
+    e8(e, 0x0f); /* movzx eax, word [flags] */
+    e_rm(e, false, 0xb7, H_AX, H_SP, J_OFF(flags) + below);
+    e8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
+    e8(e, 0x7f);
+    e8(e, 0x9e); /* sahf */
+    e_mov(e, H_AX, S2);
+}
+
+/*
+ * Calls f(cpu, S1, S0) with all guest registers in the state; afterwards they
+ * and EFLAGS are loaded again. JIT_DONE returns 5 bytes further on, past the
+ * jump that retries; JIT_EXIT leaves.
+ */
+static const uint8_t *emit_helper(struct jit *j, struct emit *e, const void *f,
+                                  bool memory)
+{
+    const uint8_t *start = emit_here(e);
+    uint8_t *leave, *retry = NULL;
+
+    spill(e, 8);
+    e_rm(e, true, OP_LEA_R, H_DI, H_SP, 8);
+    e_mov(e, H_SI, S1);
+    if (memory)
+        e_mov(e, H_DX, S0);
+    e_alu_imm(e, true, ALU_SUB, H_SP, 8);
+    if (memory)
+        e_store(e, H_SP, J_OFF(tmp) + 16, S0);
+    e_call_abs(e, H_AX, f);
+    e_alu_imm(e, true, ALU_ADD, H_SP, 8);
+    e_alu_imm(e, false, ALU_CMP, H_AX, JIT_EXIT);
+    leave = e_jcc_forward(e, 4);
+    if (memory) {
+        e_alu_imm(e, false, ALU_CMP, H_AX, JIT_RETRY);
+        retry = e_jcc_forward(e, 4);
+        e_rex(e, true, 0, 0, H_SP); /* add qword [rsp], 5 */
+        e8(e, 0x83);
+        e_modrm_disp(e, ALU_ADD, H_SP, 0);
+        e8(e, 5);
+    }
+    reload(e, 8);
+    load_flags(e, 8);
+    e8(e, 0xc3);
+    if (memory) {
+        e_bind(e, retry);
+        e_load(e, S0, H_SP, J_OFF(tmp) + 8);
+        reload(e, 8);
+        e8(e, 0xc3);
+    }
+    e_bind(e, leave);
+    /* The exit spills again what the helper may have changed: load first. */
+    e_alu_imm(e, true, ALU_ADD, H_SP, 8);
+    reload(e, 0);
+    e_jmp(e, j->thunk.exit);
+    return start;
+}
+
+/* --- vector and x87 registers --- */
+
+/* vmovups of zmm n (EVEX, host with AVX-512) or ymm n (VEX). */
+static void move_vector(struct emit *e, bool wide, bool store, unsigned n,
+                        unsigned base, int32_t disp)
+{
+    if (wide) { /* EVEX.512.0F.W0 10/11, disp32 */
+        e8(e, 0x62);
+        e8(e, (n & 8 ? 0 : 0x80) | 0x40 | (base & 8 ? 0 : 0x20) |
+                  (n & 16 ? 0 : 0x10) | 1);
+        e8(e, 0x7c);
+        e8(e, 0x48);
+    } else {
+        e8(e, 0xc4);
+        e8(e, (n & 8 ? 0 : 0x80) | 0x40 | (base & 8 ? 0 : 0x20) | 1);
+        e8(e, 0x7c);
+    }
+    e8(e, store ? 0x11 : 0x10);
+    e8(e, 0x80 | (n & 7) << 3 | (base & 7)); /* [base + disp32] */
+    e32(e, (uint32_t)disp);
+}
+
+/* kmovq k, [base + disp32] or back; base is rax to rdi but not rsp. */
+static void move_mask(struct emit *e, bool store, unsigned n, unsigned base,
+                      int32_t disp)
+{
+    e8(e, 0xc4);
+    e8(e, 0xe1);
+    e8(e, 0xf8);
+    e8(e, store ? 0x91 : 0x90);
+    e8(e, 0x80 | n << 3 | base);
+    e32(e, (uint32_t)disp);
+}
+
+/* ldmxcsr (2), stmxcsr (3) [rdi + disp] */
+static void move_mxcsr(struct emit *e, unsigned which, int32_t disp)
+{
+    e8(e, 0x0f);
+    e8(e, 0xae);
+    e_modrm_disp(e, which, H_DI, disp);
+}
+
+/* fxsave64 (0), fxrstor64 (1) [rdi + disp] */
+static void move_x87(struct emit *e, unsigned which, int32_t disp)
+{
+    e_rex(e, true, 0, 0, H_DI);
+    e8(e, 0x0f);
+    e8(e, 0xae);
+    e_modrm_disp(e, which, H_DI, disp);
+}
+
+/* test sil, which; jz */
+static uint8_t *unless(struct emit *e, unsigned which)
+{
+    e8(e, 0x40);
+    e8(e, 0xf6);
+    e8(e, 0xc6);
+    e8(e, which);
+    return e_jcc_forward(e, 4);
+}
+
+static void move_all_vectors(struct jit *j, struct emit *e, bool store)
+{
+    unsigned count = j->avx512 ? 32 : 16;
+
+    for (unsigned n = 0; n < count; n++)
+        move_vector(e, j->avx512, store, n, H_DI, C_OFF(s.zmm) + 64 * (int)n);
+    if (j->avx512)
+        for (unsigned n = 0; n < 8; n++)
+            move_mask(e, store, n, H_DI, C_OFF(s.k) + 8 * (int)n);
+}
+
+/*
+ * void (struct cpu *c, unsigned which). x87 goes first on the way in and out:
+ * FXSAVE and FXRSTOR move XMM registers too, whose part of the image is not
+ * used.
+ */
+static void emit_fp_moves(struct jit *j, struct emit *e)
+{
+    const uint8_t *start = emit_here(e);
+    uint8_t *skip;
+
+    skip = unless(e, FP_X87);
+    move_x87(e, 0, C_OFF(s.fxsave));
+    e8(e, 0xdb); /* fninit */
+    e8(e, 0xe3);
+    e_bind(e, skip);
+    skip = unless(e, FP_VECTOR);
+    move_all_vectors(j, e, true);
+    move_mxcsr(e, 3, C_OFF(s.mxcsr));
+    move_mxcsr(e, 2, J_OFF(host_mxcsr));
+    e8(e, 0xc5); /* vzeroupper */
+    e8(e, 0xf8);
+    e8(e, 0x77);
+    e_bind(e, skip);
+    e8(e, 0xc3);
+    memcpy(&j->thunk.fp_save, &start, sizeof start);
+
+    start = emit_here(e);
+    skip = unless(e, FP_X87);
+    move_x87(e, 1, C_OFF(s.fxsave));
+    e_bind(e, skip);
+    skip = unless(e, FP_VECTOR);
+    move_all_vectors(j, e, false);
+    move_mxcsr(e, 2, C_OFF(s.mxcsr));
+    e_bind(e, skip);
+    e8(e, 0xc3);
+    memcpy(&j->thunk.fp_load, &start, sizeof start);
+}
+
+/* Called where a block first needs registers that are not live. */
+static void emit_fp_need(struct jit *j, struct emit *e)
+{
+    for (unsigned which = 1; which <= 3; which++) {
+        uint8_t *leave;
+
+        j->thunk.fp_need[which] = emit_here(e);
+        spill(e, 8);
+        e_rm(e, true, OP_LEA_R, H_DI, H_SP, 8);
+        e_mov(e, H_SI, S1);
+        e_mov_imm(e, H_DX, which);
+        e_alu_imm(e, true, ALU_SUB, H_SP, 8);
+        e_call_abs(e, H_AX, (const void *)jit_fp_need);
+        e_alu_imm(e, true, ALU_ADD, H_SP, 8);
+        e_alu_imm(e, false, ALU_CMP, H_AX, JIT_EXIT);
+        leave = e_jcc_forward(e, 4);
+        reload(e, 8);
+        e8(e, 0xc3);
+        e_bind(e, leave);
+        e_alu_imm(e, true, ALU_ADD, H_SP, 8);
+        reload(e, 0);
+        e_jmp(e, j->thunk.exit);
+    }
+}
+
+void jit_emit_thunks(struct jit *j)
+{
+    struct emit *e = &j->e;
+
+    emit_enter(j, e);
+    emit_exits(j, e);
+    emit_fp_moves(j, e);
+    emit_fp_need(j, e);
+    j->thunk.slow = emit_helper(j, e, (const void *)jit_slow, true);
+    j->thunk.body = emit_helper(j, e, (const void *)jit_body, false);
+}

@@ -1,0 +1,211 @@
+/* From the interpreter's decoded block to host code. */
+#include "engine/jit/translate.h"
+#include "base/libc.h"
+#include "x86/ops/ops.h"
+
+struct stub *trans_stub(struct trans *t, enum stub_kind kind, uint8_t *from)
+{
+    struct stub *s = &t->stub[t->nstubs++];
+
+    *s = (struct stub){.kind = kind, .from = from};
+    return s;
+}
+
+/* --- flags --- */
+
+static bool is_shift(op_fn body)
+{
+    static const op_fn shifts[] = {op_shl, op_shr, op_sar, op_rol, op_ror,
+                                   op_shld, op_shrd};
+
+    for (unsigned n = 0; n < ARRAY_LEN(shifts); n++)
+        if (shifts[n] == body)
+            return true;
+    return false;
+}
+
+void insn_flags(const struct insn *i, uint16_t *reads, uint16_t *kills)
+{
+    const struct opcode *row = insn_opcode(i);
+
+    *reads = row->flags_read & FLAGS_STATUS;
+    *kills = (row->flags_written | row->flags_undefined) & FLAGS_STATUS;
+    if (!is_shift(row->body))
+        return;
+    /* A count of zero leaves all flags; another needs none of the old. */
+    if (i->imm_len && (i->imm & (i->osize == 8 ? 63 : 31)))
+        *reads = 0;
+    else
+        *kills = 0;
+}
+
+static bool is_opaque(const struct insn *i)
+{
+    return insn_opcode(i)->props & OP_SYSTEM;
+}
+
+enum { LOOK_AHEAD = 8 };
+
+/*
+ * Flags that code at rip may read before it sets them: by decoding what
+ * follows on the same page, which is claimed, so that a change of it drops
+ * this block too.
+ */
+static uint16_t live_at(struct trans *t, uint64_t rip)
+{
+    struct jit_cpu *cpu = t->cpu;
+    uint16_t live = 0, dead = 0;
+    gpa_t a = (t->b->gpa & PAGE_MASK) | (rip & ~PAGE_MASK);
+    unsigned left = PAGE_SIZE - (unsigned)(rip & ~PAGE_MASK);
+
+    if ((rip ^ t->rip) & PAGE_MASK)
+        return FLAGS_STATUS;
+    for (unsigned n = 0; n < LOOK_AHEAD && left; n++) {
+        unsigned bytes = MIN(left, 15);
+        uint16_t reads, kills;
+        struct insn i;
+
+        code_pages_claim(cpu->ic.pages, t->ib->page, cpu->ic.cpu.vcpu, a,
+                         bytes);
+        if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes, DECODE_64) !=
+                DECODE_OK ||
+            is_opaque(&i))
+            break;
+        insn_flags(&i, &reads, &kills);
+        live |= reads & ~dead;
+        dead |= kills;
+        if (dead == FLAGS_STATUS || (insn_opcode(&i)->props & OP_ENDS))
+            break;
+        a += i.len;
+        left -= i.len;
+    }
+    return (uint16_t)(live | (FLAGS_STATUS & ~dead));
+}
+
+static uint16_t live_out(struct trans *t)
+{
+    const struct insn *last = &t->ib->insn[t->ib->n - 1];
+    op_fn body = insn_opcode(last)->body;
+    uint64_t next = next_rip(t, last);
+
+    if (body == op_jcc)
+        return live_at(t, next) | live_at(t, next + last->imm);
+    if (body == op_jmp || body == op_call)
+        return live_at(t, next + last->imm);
+    if (insn_opcode(last)->props & OP_ENDS)
+        return FLAGS_STATUS;
+    return live_at(t, next);
+}
+
+static void find_live(struct trans *t)
+{
+    uint16_t live = live_out(t);
+
+    for (unsigned k = t->ib->n; k-- > 0;) {
+        const struct insn *i = &t->ib->insn[k];
+        uint16_t reads, kills;
+
+        t->live[k] = live;
+        insn_flags(i, &reads, &kills);
+        if (is_opaque(i))
+            live = FLAGS_STATUS;
+        else
+            live = (uint16_t)((live & ~kills) | reads);
+    }
+}
+
+/* --- out-of-line parts --- */
+
+static void retarget(struct trans *t, uint8_t *from)
+{
+    store_le32(from - 4, (uint32_t)(t->e->p - from));
+}
+
+static void emit_stub(struct trans *t, struct stub *s)
+{
+    struct emit *e = t->e;
+
+    retarget(t, s->from);
+    switch (s->kind) {
+    case STUB_MEMORY:
+    case STUB_BODY:
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+        e_call(e, s->kind == STUB_MEMORY ? t->j->thunk.slow
+                                         : t->j->thunk.body);
+        if (s->kind == STUB_MEMORY)
+            e_jmp(e, s->retry);
+        e_jmp(e, s->ends ? t->j->thunk.exit : s->back + e->to_rx);
+        break;
+    case STUB_LINK:
+        s->link->stub = emit_here(e);
+        e_mov_imm(e, S0, s->target);
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->link);
+        e_jmp(e, t->j->thunk.exit_link);
+        break;
+    case STUB_LEAVE:
+        e_mov_imm(e, S0, s->target);
+        e_jmp(e, t->j->thunk.exit_s0);
+        break;
+    }
+}
+
+/* --- the block --- */
+
+/* The entry for jumps from other pages: is this page still mapped here? */
+static void emit_entry(struct trans *t)
+{
+    struct emit *e = t->e;
+    unsigned slot = jit_map_slot(t->rip & PAGE_MASK);
+    struct stub *s;
+
+    t->b->checked = emit_here(e);
+    e_cmp_mem32(e, H_SP, J_OFF(maps) + 4 * (int)slot, (int32_t)t->b->map_id);
+    s = trans_stub(t, STUB_LEAVE, e_jcc_forward(e, 5));
+    s->target = t->rip;
+    t->b->code = emit_here(e);
+}
+
+static void emit_insn(struct trans *t, const struct insn *i)
+{
+    unsigned first = t->nstubs;
+
+    if (interp_raises(i->fn) || (!emit_special(t, i) && !emit_copy(t, i))) {
+        emit_body(t, i);
+        if (insn_opcode(i)->props & OP_ENDS) {
+            e_jmp(t->e, t->j->thunk.exit);
+            t->ended = true;
+        }
+    }
+    for (unsigned n = first; n < t->nstubs; n++)
+        if (t->stub[n].kind == STUB_MEMORY || !t->stub[n].back)
+            t->stub[n].back = t->e->p;
+}
+
+struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
+                                const uint8_t *page, uint64_t rip)
+{
+    struct jit *j = cpu->jit;
+    uint32_t mode = jit_mode(&cpu->ic.cpu);
+    struct trans t = {.j = j, .e = &j->e, .ib = ib, .rip = rip, .cpu = cpu,
+                      .page = page, .mode = mode};
+
+    t.b = jit_meta_alloc(j, sizeof *t.b);
+    *t.b = (struct jit_block){.gpa = ib->gpa, .rip = rip, .mode = mode};
+    t.b->map_id = jit_map_id(j, rip & PAGE_MASK, ib->gpa & PAGE_MASK,
+                             cpu->ic.cpu.s.cpl == 3);
+    t.mode_id = jit_mode_id(j, mode);
+    find_live(&t);
+    t.in_slot = true;
+    emit_entry(&t);
+    for (t.k = 0; t.k < ib->n; t.k++)
+        emit_insn(&t, &ib->insn[t.k]);
+    if (!t.ended) {
+        t.k = ib->n - 1u;
+        emit_fallthrough(&t, rip + ib->len);
+    }
+    for (unsigned n = 0; n < t.nstubs; n++)
+        emit_stub(&t, &t.stub[n]);
+    cpu->stats.translations++;
+    jit_insert(j, t.b);
+    return t.b;
+}
