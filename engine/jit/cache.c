@@ -55,7 +55,8 @@ void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to)
 {
     /* An interrupt may have come between the branch and its target. */
     if (l->to || l->from->dead || to->dead || l->target != to->rip ||
-        l->from->mode != to->mode)
+        (l->from->mode & ~MODE_ALONE) != (to->mode & ~MODE_ALONE) ||
+        l->alone != !!(to->mode & MODE_ALONE))
         return;
     l->to = to;
     l->next = to->incoming;
@@ -103,6 +104,8 @@ static void forget(struct jit *j, struct jit_block *b)
         disconnect(j, b->incoming);
     disconnect(j, &b->out[0]);
     disconnect(j, &b->out[1]);
+    for (struct jit_link *l = b->more; l; l = l->sibling)
+        disconnect(j, l);
     forget_target(j, b);
     b->dead = true;
 }

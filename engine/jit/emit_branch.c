@@ -6,7 +6,7 @@
 /* --- leaving a block --- */
 
 /* The rel32 that follows must not cross a cache line: it will be patched. */
-static void align_patch(struct emit *e, unsigned opcode_bytes)
+void align_patch(struct emit *e, unsigned opcode_bytes)
 {
     while (((uintptr_t)(e->p + opcode_bytes) & 63) > 60)
         e8(e, 0x90);
@@ -73,38 +73,71 @@ static void emit_indirect(struct trans *t)
 
 /* --- the stack --- */
 
-static void stack_probe(struct trans *t, const struct insn *i, int32_t off,
-                        bool write, bool ends)
+bool stack_access(const struct insn *i, struct access *a, int32_t *moves)
 {
-    flags_yield(t, flags_needed(t, i));
-    if (off)
-        e_rm(t->e, true, OP_LEA_R, S0, GUEST_RSP, off);
-    else
-        e_mov(t->e, S0, GUEST_RSP);
-    emit_probe(t, trans_insn(t, i, 8, write, 0), ends);
+    op_fn body = insn_opcode(i)->body;
+    const struct operand *o = &i->opnd[0];
+    bool push = body == op_call || body == op_call_ind;
+
+    if (body == op_push && o->size == 8 &&
+        (o->kind == OPND_GPR ||
+         (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
+        push = true;
+    else if (!push && !(body == op_pop && o->kind == OPND_GPR &&
+                        o->size == 8) &&
+             !(body == op_ret && i->osize == 8))
+        return false;
+    *a = (struct access){.i = i, .stack = true, .disp = push ? -8 : 0,
+                         .bytes = 8, .write = push};
+    *moves = push ? -8 : 8;
+    return true;
+}
+
+static void load_place(struct trans *t, const struct place *p, unsigned to)
+{
+    e_rx(t->e, true, OP_MOV_LOAD, to, p->base, p->index, 0, p->disp);
+}
+
+static void store_place(struct trans *t, const struct place *p, unsigned from)
+{
+    e_rx(t->e, true, OP_MOV_STORE, from, p->base, p->index, 0, p->disp);
+}
+
+static struct place stack_place(struct trans *t, const struct insn *i,
+                                bool ends)
+{
+    struct access a;
+    int32_t moves;
+
+    stack_access(i, &a, &moves);
+    a.ends = ends;
+    return emit_access(t, &a, false);
 }
 
 static void move_rsp(struct trans *t, int32_t by)
 {
     e_rm(t->e, true, OP_LEA_R, GUEST_RSP, GUEST_RSP, by);
+    group_moved(t, by);
 }
 
 static bool emit_push(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
-    unsigned r;
+    struct access a;
+    struct place p;
+    int32_t moves;
 
-    if (o->size != 8 || o->kind == OPND_MEM ||
-        (o->kind == OPND_IMM && !fits32((int64_t)i->imm)))
+    if (!stack_access(i, &a, &moves))
         return false;
-    stack_probe(t, i, -8, true, false);
-    if (o->kind == OPND_IMM) {
-        e_mov_imm(t->e, S1, i->imm);
-        r = S1;
+    p = emit_access(t, &a, false);
+    if (o->kind == OPND_IMM) { /* mov qword [place], imm32 */
+        e_rex(t->e, true, 0, p.index, p.base);
+        e8(t->e, 0xc7);
+        e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
+        e32(t->e, (uint32_t)i->imm);
     } else {
-        r = emit_get(t, o->reg, S1);
+        store_place(t, &p, emit_get(t, o->reg, S0));
     }
-    e_store(t->e, S0, 0, r);
     move_rsp(t, -8);
     return true;
 }
@@ -112,41 +145,52 @@ static bool emit_push(struct trans *t, const struct insn *i)
 static bool emit_pop(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
-    int h;
+    struct access a;
+    struct place p;
+    int32_t moves;
+    int h = host_of(o->reg);
 
-    if (o->kind != OPND_GPR || o->size != 8)
+    if (!stack_access(i, &a, &moves))
         return false;
-    stack_probe(t, i, 0, false, false);
-    h = host_of(o->reg);
-    if (o->reg == RSP) {
-        e_load(t->e, GUEST_RSP, S0, 0);
-        return true;
-    }
-    e_load(t->e, h >= 0 ? (unsigned)h : S0, S0, 0);
+    p = emit_access(t, &a, false);
+    load_place(t, &p, h >= 0 ? (unsigned)h : S0);
     if (h < 0)
-        e_store(t->e, H_SP, C_OFF(s.gpr) + 8 * o->reg, S0);
-    move_rsp(t, 8);
+        emit_put(t, o->reg, S0);
+    if (o->reg == RSP)
+        group_drop(t);
+    else
+        move_rsp(t, 8);
     return true;
 }
 
 static bool emit_leave(struct trans *t, const struct insn *i)
 {
+    struct insn at_rbp = *i;
+    struct access a = {.i = &at_rbp, .bytes = 8};
+    struct place p;
+
     if (i->osize != 8)
         return false;
-    flags_yield(t, flags_needed(t, i));
-    e_mov(t->e, S0, H_BP);
-    emit_probe(t, trans_insn(t, i, 8, false, 0), false);
+    at_rbp.base = RBP;
+    at_rbp.index = REG_NONE;
+    at_rbp.disp = 0;
+    at_rbp.seg = SS;
+    at_rbp.asize = 8;
+    p = emit_access(t, &a, false);
+    load_place(t, &p, S0);
     e_rm(t->e, true, OP_LEA_R, GUEST_RSP, H_BP, 8);
-    e_load(t->e, H_BP, S0, 0);
+    e_mov(t->e, H_BP, S0);
+    group_drop(t);
     return true;
 }
 
 /* Pushes the return address. */
 static void push_next(struct trans *t, const struct insn *i)
 {
-    stack_probe(t, i, -8, true, true);
-    e_mov_imm(t->e, S2, next_rip(t, i));
-    e_store(t->e, S0, 0, S2);
+    struct place p = stack_place(t, i, true);
+
+    e_mov_imm(t->e, S0, next_rip(t, i));
+    store_place(t, &p, S0);
     move_rsp(t, -8);
 }
 
@@ -201,6 +245,7 @@ static bool emit_call(struct trans *t, const struct insn *i)
     if (!canonical(target))
         return false;
     push_next(t, i);
+    flags_yield(t, t->live[t->k]);
     emit_jump(t, 0, target);
     t->ended = true;
     return true;
@@ -210,15 +255,16 @@ static bool emit_call(struct trans *t, const struct insn *i)
 static void load_target(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
+    struct access a = {.i = i, .bytes = 8, .ends = true};
+    struct place p;
 
     flags_yield(t, t->live[t->k]);
     if (o->kind == OPND_GPR) {
         e_mov(t->e, S0, emit_get(t, o->reg, S0));
         return;
     }
-    emit_ea(t, i);
-    emit_probe(t, trans_insn(t, i, 8, false, 0), true);
-    e_load(t->e, S0, S0, 0);
+    p = emit_access(t, &a, false);
+    load_place(t, &p, S0);
 }
 
 static bool emit_jmp_ind(struct trans *t, const struct insn *i)
@@ -237,6 +283,7 @@ static bool emit_call_ind(struct trans *t, const struct insn *i)
     load_target(t, i);
     e_store(t->e, H_SP, J_OFF(target), S0);
     push_next(t, i);
+    flags_yield(t, t->live[t->k]);
     e_load(t->e, S0, H_SP, J_OFF(target));
     emit_indirect(t);
     return true;
@@ -245,11 +292,13 @@ static bool emit_call_ind(struct trans *t, const struct insn *i)
 static bool emit_ret(struct trans *t, const struct insn *i)
 {
     unsigned extra = i->opnd[0].kind == OPND_IMM ? (uint16_t)i->imm : 0;
+    struct place p;
 
     if (i->osize != 8)
         return false;
-    stack_probe(t, i, 0, false, true);
-    e_load(t->e, S0, S0, 0);
+    p = stack_place(t, i, true);
+    flags_yield(t, t->live[t->k]);
+    load_place(t, &p, S0);
     move_rsp(t, (int32_t)(8 + extra));
     emit_indirect(t);
     return true;
@@ -279,15 +328,16 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
     if (!o || (o->size != 4 && o->size != 8))
         return false;
     w = o->size == 8;
-    flags_yield(t, flags_needed(t, i));
     if (o->kind == OPND_MEM) {
-        emit_ea(t, i);
-        emit_probe(t, trans_insn(t, i, o->size, false, 0), false);
-        e_rm(e, w, OP_MOV_LOAD, S0, S0, 0);
+        struct access a = {.i = i, .bytes = o->size};
+        struct place p = emit_access(t, &a, false);
+
+        e_rx(e, w, OP_MOV_LOAD, S0, p.base, p.index, 0, p.disp);
     } else {
         e_rr(e, w, OP_MOV_LOAD, S0, emit_get(t, o->reg, S0));
     }
-    ji = trans_insn(t, i, 0, false, 0);
+    flags_yield(t, flags_needed(t, i));
+    ji = trans_insn(t, i);
     if (is_signed) {
         /* Not by 0 or -1, and a dividend that is a sign-extended rAX. */
         e_rm(e, w, OP_LEA_R, S1, S0, 1);
@@ -321,18 +371,19 @@ static bool emit_lea(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
     struct insn flat = *i;
+    struct access a = {.i = &flat};
     int h = host_of(o->reg);
 
     if (o->size != 4 && o->size != 8)
         return false;
     flat.seg = DS;
-    emit_ea(t, &flat);
+    emit_linear(t, &a, 0);
     if (h >= 0)
         e_rr(t->e, o->size == 8, OP_MOV_STORE, S0, (unsigned)h);
     else {
         if (o->size == 4)
             e_rr(t->e, false, OP_MOV_STORE, S0, S0);
-        e_store(t->e, H_SP, C_OFF(s.gpr) + 8 * o->reg, S0);
+        emit_put(t, o->reg, S0);
     }
     return true;
 }

@@ -6,6 +6,80 @@
 #include "x86/ops/ops.h"
 #include "x86/reencode.h"
 
+bool writes_operand(const struct opcode *row, unsigned k)
+{
+    return (k == 0 && (row->props & OP_WRITES0)) ||
+           (k == 1 && (row->props & OP_WRITES1));
+}
+
+int memory_operand(const struct insn *i)
+{
+    for (int k = 0; k < 4; k++)
+        if (i->opnd[k].kind == OPND_MEM)
+            return k;
+    return -1;
+}
+
+/* Instructions that look copyable and are not. */
+bool copy_refused(const struct insn *i)
+{
+    const struct opcode *row = insn_opcode(i);
+    op_fn body = row->body;
+    bool mem = memory_operand(i) >= 0;
+
+    if (!(row->props & OP_COPY) ||
+        (row->props & (OP_STRING | OP_STACK | OP_SYSTEM | OP_ENDS |
+                       OP_NOMEMPTR)))
+        return true;
+    if (mem && ((row->props & OP_MASKED) || (i->evex & 7) ||
+                (i->flags & INSN_VSIB)))
+        return true;
+    if (body == op_div || body == op_idiv)
+        return true;
+    /* Bit strings: the register moves the address. */
+    return mem && i->opnd[1].kind == OPND_GPR &&
+           (body == op_bt || body == op_bts || body == op_btr ||
+            body == op_btc);
+}
+
+/* Registers that instructions change without naming them. */
+static const struct {
+    op_fn body;
+    uint32_t gprs;
+} implicit[] = {
+    {op_mul, 1 << RAX | 1 << RDX},       {op_imul, 1 << RAX | 1 << RDX},
+    {op_div, 1 << RAX | 1 << RDX},       {op_idiv, 1 << RAX | 1 << RDX},
+    {op_cbw, 1 << RAX},                  {op_cwd, 1 << RDX},
+    {op_cmpxchg, 1 << RAX},              {op_lahf, 1 << RAX},
+    {op_cmpxchg8b, 1 << RAX | 1 << RDX}, {op_cmpxchg16b, 1 << RAX | 1 << RDX},
+    {op_push, 1 << RSP},                 {op_pop, 1 << RSP},
+    {op_leave, 1 << RSP | 1 << RBP},
+};
+
+uint32_t written_gprs(const struct insn *i)
+{
+    const struct opcode *row = insn_opcode(i);
+    uint32_t mask = 0;
+
+    if (!(row->props & (OP_COPY | OP_STACK)) && row->body != op_nop &&
+        row->body != op_lea)
+        return ~0u;
+    for (unsigned k = 0; k < 4; k++)
+        if (i->opnd[k].kind == OPND_GPR && writes_operand(row, k))
+            mask |= 1u << (i->opnd[k].reg >= 0x10 ? i->opnd[k].reg & 3
+                                                  : i->opnd[k].reg);
+    for (unsigned n = 0; n < ARRAY_LEN(implicit); n++)
+        if (implicit[n].body == row->body)
+            mask |= implicit[n].gprs;
+    /* String compares leave an index in rCX. */
+    if (row->body == op_vector && i->opnd[0].kind == OPND_VEC &&
+        (row->flags_written & FLAGS_STATUS))
+        mask |= 1u << RCX;
+    return mask;
+}
+
+/* --- the copy --- */
+
 /* A guest register that is in its slot, and where it is meanwhile. */
 struct displaced {
     uint8_t guest, host;
@@ -16,23 +90,28 @@ struct copy {
     struct reencode how;
     struct displaced moved[3];
     unsigned nmoved;
-    int mem; /* operand index of the memory operand, or -1 */
-    bool mem_written;
     uint8_t code[REENCODE_MAX];
     unsigned len;
 };
 
-static bool writes_operand(const struct opcode *row, unsigned k)
+/* Scratch registers that the place of the memory operand leaves. */
+static unsigned free_scratch(const struct place *p, uint8_t *out)
 {
-    return (k == 0 && (row->props & OP_WRITES0)) ||
-           (k == 1 && (row->props & OP_WRITES1));
+    static const uint8_t all[] = {S0, S1, S2};
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < ARRAY_LEN(all); k++)
+        if (!p || (p->base != all[k] && p->index != all[k]))
+            out[n++] = all[k];
+    return n;
 }
 
 /* Gives operand k, a displaced register, a scratch one. */
-static bool displace(struct copy *c, unsigned k, unsigned guest, bool written)
+static bool displace(struct copy *c, unsigned k, unsigned guest, bool written,
+                     const struct place *p)
 {
-    static const uint8_t scratch[] = {S1, S2, S0};
-    unsigned n, room = c->mem >= 0 ? 2 : 3;
+    uint8_t scratch[3];
+    unsigned n, room = free_scratch(p, scratch);
 
     for (n = 0; n < c->nmoved && c->moved[n].guest != guest; n++)
         ;
@@ -47,18 +126,17 @@ static bool displace(struct copy *c, unsigned k, unsigned guest, bool written)
     return true;
 }
 
-static bool plan(struct copy *c, const struct insn *i)
+/* p: where the memory operand is, NULL without one. */
+static bool plan(struct copy *c, const struct insn *i, const struct place *p)
 {
     const struct opcode *row = insn_opcode(i);
 
-    *c = (struct copy){.mem = -1};
-    c->how.base = S0;
-    c->how.index = REG_NONE;
-    for (unsigned k = 0; k < 4; k++)
-        if (i->opnd[k].kind == OPND_MEM) {
-            c->mem = (int)k;
-            c->mem_written = writes_operand(row, k);
-        }
+    *c = (struct copy){0};
+    if (p) {
+        c->how.base = p->base;
+        c->how.index = p->index;
+        c->how.disp = p->disp;
+    }
     for (unsigned k = 0; k < 4; k++) {
         const struct operand *o = &i->opnd[k];
         int h;
@@ -68,7 +146,7 @@ static bool plan(struct copy *c, const struct insn *i)
         h = o->reg >= 0x10 ? o->reg : host_of(o->reg);
         if (h >= 0)
             c->how.gpr[k] = (uint8_t)h;
-        else if (!displace(c, k, o->reg, writes_operand(row, k)))
+        else if (!displace(c, k, o->reg, writes_operand(row, k), p))
             return false;
     }
     c->len = x86_reencode(c->code, i, &c->how);
@@ -93,29 +171,6 @@ static unsigned fp_of(const struct insn *i)
     return which;
 }
 
-/* Instructions that look copyable and are not. */
-static bool refused(const struct insn *i)
-{
-    const struct opcode *row = insn_opcode(i);
-    op_fn body = row->body;
-    bool mem = i->flags & INSN_MEM;
-
-    if (!(row->props & OP_COPY) ||
-        (row->props & (OP_STRING | OP_STACK | OP_SYSTEM | OP_ENDS |
-                       OP_NOMEMPTR)))
-        return true;
-    if (mem && ((row->props & OP_MASKED) || (i->evex & 7) ||
-                (i->flags & INSN_VSIB)))
-        return true;
-    if (body == op_div || body == op_idiv)
-        return true;
-    /* Bit strings: the register moves the address. */
-    if (mem && i->opnd[1].kind == OPND_GPR &&
-        (body == op_bt || body == op_bts || body == op_btr || body == op_btc))
-        return true;
-    return false;
-}
-
 static void note_fip(struct trans *t, const struct insn *i)
 {
     uint64_t rip = t->rip + i->pos;
@@ -127,43 +182,53 @@ static void note_fip(struct trans *t, const struct insn *i)
     }
 }
 
+static void emit_planned(struct trans *t, const struct copy *c)
+{
+    for (unsigned n = 0; n < c->nmoved; n++) {
+        if (c->moved[n].host == S2)
+            group_drop(t);
+        emit_get(t, c->moved[n].guest, c->moved[n].host);
+    }
+    for (unsigned n = 0; n < c->len; n++)
+        e8(t->e, c->code[n]);
+    for (unsigned n = 0; n < c->nmoved; n++)
+        if (c->moved[n].written)
+            emit_put(t, c->moved[n].guest, c->moved[n].host);
+}
+
 bool emit_copy(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
-    uint16_t needed = flags_needed(t, i), reads, kills;
+    uint16_t changes = row->flags_written | row->flags_undefined;
+    int mem = memory_operand(i);
+    struct place p = {S0, S2, 1 << 20}; /* as long as one can be */
+    uint16_t reads, kills;
+    bool wants_flags;
     struct copy c;
 
-    if (refused(i) || !plan(&c, i))
+    if (copy_refused(i) || !plan(&c, i, mem >= 0 ? &p : NULL))
         return false;
     insn_flags(i, &reads, &kills);
+    /* It reads flags, or keeps some of those that it may write. */
+    wants_flags = reads || (changes && (t->live[t->k] & ~kills));
     if (fp_of(i))
         emit_fp_need(t, i, fp_of(i));
     if (row->props & OP_X87)
         note_fip(t, i);
-    if (c.mem >= 0) {
-        unsigned n = i->opnd[c.mem].size;
+    if (mem >= 0) {
+        unsigned n = i->opnd[mem].size;
+        struct access a = {
+            .i = i, .bytes = (uint8_t)n,
+            .align = row->props & OP_ALIGN ? (uint8_t)(n - 1) : 0,
+            .write = writes_operand(row, (unsigned)mem)};
 
-        flags_yield(t, needed);
-        emit_ea(t, i);
-        emit_probe(t,
-                   trans_insn(t, i, n, c.mem_written,
-                              row->props & OP_ALIGN ? n - 1 : 0),
-                   false);
-    }
-    /* It reads flags, or keeps some of those that it may write. */
-    if (!t->in_eflags && (reads || ((row->flags_written | row->flags_undefined) &&
-                                    (t->live[t->k] & ~kills))))
+        p = emit_access(t, &a, wants_flags);
+        plan(&c, i, &p);
+    } else if (wants_flags && !t->in_eflags) {
         flags_restore(t);
-    for (unsigned n = 0; n < c.nmoved; n++)
-        e_load(t->e, c.moved[n].host, H_SP,
-               C_OFF(s.gpr) + 8 * c.moved[n].guest);
-    for (unsigned n = 0; n < c.len; n++)
-        e8(t->e, c.code[n]);
-    for (unsigned n = 0; n < c.nmoved; n++)
-        if (c.moved[n].written)
-            e_store(t->e, H_SP, C_OFF(s.gpr) + 8 * c.moved[n].guest,
-                    c.moved[n].host);
-    if (row->flags_written | row->flags_undefined) {
+    }
+    emit_planned(t, &c);
+    if (changes & FLAGS_STATUS) {
         t->in_eflags = true;
         t->in_slot = false;
     }

@@ -125,6 +125,22 @@ enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
     return JIT_DONE;
 }
 
+static bool fits_page(gva_t a, unsigned n)
+{
+    return n <= PAGE_SIZE - (a & ~PAGE_MASK);
+}
+
+static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
+{
+    /* Stores later in the group need what a first load does not bring. */
+    return !i->span || !i->group_write || tlb_at(c, a)->write == (a & PAGE_MASK);
+}
+
+/*
+ * For a group: a is its lowest byte. Its pages are filled as its first access
+ * would; where that is not enough (a page crossing, a page that is not
+ * writable yet), the block goes on without groups.
+ */
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     struct jit_cpu *j = jit_of(c);
@@ -133,10 +149,16 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
     j->stats.slow_memory++;
     jit_fp_evict(j);
     enter_insn(c, i);
-    if (!(a & i->align) && mem_try_fill(c, a, i->bytes, i->write)) {
+    if (!(a & i->align) && fits_page(a, i->span) && mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
+        group_filled(c, i, a)) {
         c->insn = NULL;
         fp_load(j, live);
         return JIT_RETRY;
+    }
+    if (i->span) {
+        c->insn = NULL;
+        fp_load(j, live);
+        return JIT_DONE;
     }
     return jit_body(c, i);
 }

@@ -232,13 +232,15 @@ static bool may_translate(struct jit_cpu *j, const struct block *b)
 }
 
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */
-static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page)
+static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
+                                 uint32_t mode)
 {
     struct cpu *c = &j->ic.cpu;
     struct block *ib = block_find(c, false);
     struct jit_block *b = NULL;
 
-    if (ib->heat < JIT_HEAT || !may_translate(j, ib)) {
+    if ((ib->heat < JIT_HEAT && !(mode & MODE_ALONE)) ||
+        !may_translate(j, ib)) {
         ib->heat += ib->heat < JIT_HEAT;
         interp_run_block(c, ib);
         return NULL;
@@ -247,7 +249,7 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page)
         flush_world(j);
     host_mutex_lock(&j->jit->lock);
     if (block_is_fresh(ib))
-        b = jit_translate(j, ib, page, c->s.rip);
+        b = jit_translate(j, ib, page, c->s.rip, mode);
     host_mutex_unlock(&j->jit->lock);
     if (!b)
         interp_run_block(c, ib);
@@ -264,8 +266,10 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
         if (j->exit_link)
             jit_connect(j->jit, j->exit_link, b);
         j->maps[jit_map_slot(b->rip & PAGE_MASK)] = b->map_id;
-        e->code = b->checked;
-        e->tag = b->rip + jit_mode_id(j->jit, b->mode);
+        if (!(b->mode & MODE_ALONE)) {
+            e->code = b->checked;
+            e->tag = b->rip + jit_mode_id(j->jit, b->mode);
+        }
     }
     host_mutex_unlock(&j->jit->lock);
 }
@@ -275,15 +279,19 @@ static struct jit_block *lookup(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     const uint8_t *page;
     struct jit_block *b;
+    uint32_t mode = jit_mode(c);
     gpa_t gpa;
 
+    if (j->exit_link && j->exit_link->alone &&
+        j->exit_link->target == c->s.rip)
+        mode |= MODE_ALONE;
     gpa = mem_fetch_page(c, c->s.rip, &page);
     j->stats.lookups++;
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip,
-                   jit_mode(c));
+                   mode);
     host_mutex_unlock(&j->jit->lock);
-    return b ? b : warm_up(j, page);
+    return b ? b : warm_up(j, page, mode);
 }
 
 static void run_translated(struct jit_cpu *j, struct jit_block *b)

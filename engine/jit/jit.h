@@ -49,8 +49,10 @@ struct jit_link {
     const uint8_t *stub;     /* rx: where it goes while not linked */
     struct jit_block *from, *to;
     struct jit_link *next;   /* in to->incoming */
+    struct jit_link *sibling; /* in from->more */
     uint64_t target;         /* RIP */
     bool same_page;
+    bool alone; /* for the translation without groups */
 };
 
 struct jit_block {
@@ -62,6 +64,7 @@ struct jit_block {
     const uint8_t *checked; /* rx: entry that checks it */
     struct jit_link *incoming;
     struct jit_link out[2];
+    struct jit_link *more; /* out of groups that did not fit */
     bool dead;
 };
 
@@ -72,6 +75,9 @@ struct jit_insn {
     uint64_t next; /* truncated as the mode says */
     uint8_t bytes; /* of the memory access; 0: none */
     bool write;
+    bool group_write; /* the group writes, maybe not its first access */
+    uint16_t span; /* of a group's check: run nothing, only fill; else 0 */
+    int16_t at;    /* of its first access, from its lowest byte */
     uint8_t align; /* low address bits that must be zero, else the body */
     uint8_t fp; /* FP_*: must be live again when it returns */
 };
@@ -103,7 +109,7 @@ struct jit_cpu {
     bool interpret; /* what is at s.rip cannot run natively now */
     _Atomic uint32_t poll; /* something waits: leave translated code */
     uint64_t host_rsp;
-    uint64_t tmp, target;
+    uint64_t target; /* of an indirect call, while it pushes */
     uint64_t fip; /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link; /* the branch we left by, or NULL */
     uint64_t maps_generation;   /* cpu.tlb_generation that maps[] is for */
@@ -135,7 +141,8 @@ struct jit_thunks {
     const uint8_t *exit_s0;     /* s.rip = S0 */
     const uint8_t *exit_link;   /* s.rip = S0, exit_link = S1 */
     const uint8_t *slow;        /* S0 linear, S1 jit_insn; returns to +0 to
-                                   retry, to +5 when done */
+                                   retry, to +5 when done (a group: to give
+                                   up) */
     const uint8_t *body;        /* S1 jit_insn */
     const uint8_t *fp_need[4];  /* makes FP_* live; flags clobbered */
     void (*fp_save)(struct cpu *c, unsigned which);
@@ -192,7 +199,8 @@ static inline unsigned jit_map_slot(gva_t page)
 
 /* --- translate.c: lock held; NULL: not this block --- */
 struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,
-                                const uint8_t *page, uint64_t rip);
+                                const uint8_t *page, uint64_t rip,
+                                uint32_t mode);
 
 /* --- helpers.c: called by thunks --- */
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a);
@@ -207,6 +215,9 @@ uint16_t jit_flags_from_rflags(uint64_t rflags);
 struct cpuid_result jit_host_cpuid(uint32_t leaf); /* subleaf 0 */
 bool jit_host_has_avx512(void);
 void jit_host_relax(void); /* in a loop that waits for another thread */
+
+/* Beside enum cpu_mode and the TLB mode: translated without groups. */
+#define MODE_ALONE (1u << 26)
 
 /* The key of a block: the CPU's mode and what else is compiled in. */
 static inline uint32_t jit_mode(const struct cpu *c)

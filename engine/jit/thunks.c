@@ -70,16 +70,16 @@ static void emit_exits(struct jit *j, struct emit *e)
     e8(e, 0xc3);
 }
 
-/* EFLAGS from jit_cpu.flags; below as in spill(). Clobbers S2. */
+/* EFLAGS from jit_cpu.flags; below as in spill(). Clobbers S1. */
 static void load_flags(struct emit *e, int32_t below)
 {
-    e_mov(e, S2, H_AX);
+    e_mov(e, S1, H_AX);
     e8(e, 0x0f); /* movzx eax, word [flags] */
     e_rm(e, false, 0xb7, H_AX, H_SP, J_OFF(flags) + below);
     e8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
     e8(e, 0x7f);
     e8(e, 0x9e); /* sahf */
-    e_mov(e, H_AX, S2);
+    e_mov(e, H_AX, S1);
 }
 
 /*
@@ -99,8 +99,6 @@ static const uint8_t *emit_helper(struct jit *j, struct emit *e, const void *f,
     if (memory)
         e_mov(e, H_DX, S0);
     e_alu_imm(e, true, ALU_SUB, H_SP, 8);
-    if (memory)
-        e_store(e, H_SP, J_OFF(tmp) + 16, S0);
     e_call_abs(e, H_AX, f);
     e_alu_imm(e, true, ALU_ADD, H_SP, 8);
     e_alu_imm(e, false, ALU_CMP, H_AX, JIT_EXIT);
@@ -118,7 +116,6 @@ static const uint8_t *emit_helper(struct jit *j, struct emit *e, const void *f,
     e8(e, 0xc3);
     if (memory) {
         e_bind(e, retry);
-        e_load(e, S0, H_SP, J_OFF(tmp) + 8);
         reload(e, 8);
         e8(e, 0xc3);
     }

@@ -121,6 +121,26 @@ static void retarget(struct trans *t, uint8_t *from)
     store_le32(from - 4, (uint32_t)(t->e->p - from));
 }
 
+/* A group whose accesses are not on one page: on to the block without. */
+static void emit_alone(struct trans *t, const struct stub *s)
+{
+    struct emit *e = t->e;
+    struct jit_link *l = jit_meta_alloc(t->j, sizeof *l);
+
+    *l = (struct jit_link){.from = t->b, .target = s->insn->rip,
+                           .same_page = true, .alone = true};
+    l->sibling = t->b->more;
+    t->b->more = l;
+    align_patch(e, 1);
+    e_jmp_forward(e);
+    l->patch = e->p - 4;
+    store_le32(l->patch, 0); /* the next instruction */
+    l->stub = emit_here(e);
+    e_mov_imm(e, S0, l->target);
+    e_mov_imm(e, S1, (uint64_t)(uintptr_t)l);
+    e_jmp(e, t->j->thunk.exit_link);
+}
+
 static void emit_stub(struct trans *t, struct stub *s)
 {
     struct emit *e = t->e;
@@ -128,13 +148,19 @@ static void emit_stub(struct trans *t, struct stub *s)
     retarget(t, s->from);
     switch (s->kind) {
     case STUB_MEMORY:
+        emit_linear(t, &s->access, s->group_lo);
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+        e_call(e, t->j->thunk.slow);
+        e_jmp(e, s->retry);
+        if (s->insn->span)
+            emit_alone(t, s);
+        else
+            e_jmp(e, s->access.ends ? t->j->thunk.exit : s->back + e->to_rx);
+        break;
     case STUB_BODY:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
-        e_call(e, s->kind == STUB_MEMORY ? t->j->thunk.slow
-                                         : t->j->thunk.body);
-        if (s->kind == STUB_MEMORY)
-            e_jmp(e, s->retry);
-        e_jmp(e, s->ends ? t->j->thunk.exit : s->back + e->to_rx);
+        e_call(e, t->j->thunk.body);
+        e_jmp(e, s->back + e->to_rx);
         break;
     case STUB_LINK:
         s->link->stub = emit_here(e);
@@ -176,16 +202,17 @@ static void emit_insn(struct trans *t, const struct insn *i)
             t->ended = true;
         }
     }
+    group_after(t, i);
     for (unsigned n = first; n < t->nstubs; n++)
-        if (t->stub[n].kind == STUB_MEMORY || !t->stub[n].back)
+        if (!t->stub[n].back)
             t->stub[n].back = t->e->p;
 }
 
 struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
-                                const uint8_t *page, uint64_t rip)
+                                const uint8_t *page, uint64_t rip,
+                                uint32_t mode)
 {
     struct jit *j = cpu->jit;
-    uint32_t mode = jit_mode(&cpu->ic.cpu);
     struct trans t = {.j = j, .e = &j->e, .ib = ib, .rip = rip, .cpu = cpu,
                       .page = page, .mode = mode};
 
@@ -193,7 +220,8 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     *t.b = (struct jit_block){.gpa = ib->gpa, .rip = rip, .mode = mode};
     t.b->map_id = jit_map_id(j, rip & PAGE_MASK, ib->gpa & PAGE_MASK,
                              cpu->ic.cpu.s.cpl == 3);
-    t.mode_id = jit_mode_id(j, mode);
+    /* Its successors are ordinary blocks. */
+    t.mode_id = jit_mode_id(j, mode & ~MODE_ALONE);
     find_live(&t);
     t.in_slot = true;
     emit_entry(&t);

@@ -7,6 +7,39 @@
 #include "engine/jit/jit.h"
 #include "x86/flags.h"
 
+/*
+ * A memory access to be emitted: i's memory operand, or the stack at
+ * rsp + disp.
+ */
+struct access {
+    const struct insn *i;
+    bool stack;
+    int32_t disp;  /* stack only */
+    uint8_t bytes;
+    uint8_t align; /* address bits that must be zero */
+    bool write;
+    bool ends; /* of a branch: when its body has run, leave */
+};
+
+/* Where a checked access is: [base + index + disp]. */
+struct place {
+    uint8_t base, index;
+    int32_t disp;
+};
+
+/*
+ * Accesses that share one check: all at the same base register, which keeps
+ * its value (rsp: changes by known amounts), from lo to hi, on one page whose
+ * addend is in S2. When they are not on one page, the block is left for a
+ * translation without groups.
+ */
+struct group {
+    bool active, write;
+    uint8_t base;      /* guest register */
+    int32_t moved;     /* rsp since the group began */
+    int32_t lo, hi;    /* bytes, from the base's value at the beginning */
+};
+
 /* Out-of-line code, written after the block. */
 enum stub_kind {
     STUB_MEMORY, /* a TLB probe missed */
@@ -23,10 +56,11 @@ struct stub {
     const struct jit_insn *insn;
     struct jit_link *link;
     uint64_t target;
-    bool ends; /* a branch: done means leave */
+    struct access access; /* STUB_MEMORY: to compute the address again */
+    int32_t group_lo;     /* of a group: the lowest byte, else the access */
 };
 
-enum { STUBS = BLOCK_INSNS * 4 + 8 };
+enum { STUBS = BLOCK_INSNS * 5 + 8 };
 
 struct trans {
     struct jit *j;
@@ -44,9 +78,9 @@ struct trans {
     /* Where the guest's flags are; both false: nowhere, they are dead. */
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
+    struct group group;
     struct stub stub[STUBS];
     unsigned nstubs;
-    struct jit_insn *insn[BLOCK_INSNS]; /* made on demand */
     bool ended; /* control does not fall out of the end */
 };
 
@@ -59,29 +93,57 @@ void insn_flags(const struct insn *i, uint16_t *reads, uint16_t *kills);
 /* The guest's flags this instruction must find or keep. */
 uint16_t flags_needed(const struct trans *t, const struct insn *i);
 void flags_save(struct trans *t);    /* to the slot, before EFLAGS go */
-void flags_restore(struct trans *t); /* to EFLAGS */
+void flags_restore(struct trans *t); /* to EFLAGS; both clobber S0 */
 /* Before code that clobbers EFLAGS. */
 void flags_yield(struct trans *t, uint16_t needed);
-struct jit_insn *trans_insn(struct trans *t, const struct insn *i,
-                            unsigned bytes, bool write, unsigned align);
-void emit_ea(struct trans *t, const struct insn *i);
-/* S0 linear → S0 host address; clobbers S1, S2, EFLAGS. */
-void emit_probe(struct trans *t, const struct jit_insn *ji, bool ends);
+struct jit_insn *trans_insn(struct trans *t, const struct insn *i);
 void emit_body(struct trans *t, const struct insn *i);
 void emit_fp_need(struct trans *t, const struct insn *i, unsigned which);
 /* Host register of a guest one, or -1. */
 int host_of(unsigned guest);
 /* The host register that has guest's value: its own, or scratch, loaded. */
 unsigned emit_get(struct trans *t, unsigned guest, unsigned scratch);
+/* Stores a scratch register to a displaced guest register. */
+void emit_put(struct trans *t, unsigned guest, unsigned scratch);
 
 static inline uint64_t next_rip(const struct trans *t, const struct insn *i)
 {
     return t->rip + i->pos + i->len;
 }
 
+/* --- emit_memory.c --- */
+/*
+ * Checks an access and says where it is. S0 and S1 are clobbered and may be
+ * part of the place; EFLAGS are, unless a group covers the access. If
+ * `restore`, the guest's flags are in EFLAGS afterwards.
+ */
+struct place emit_access(struct trans *t, const struct access *a, bool restore);
+/* The linear address into S0; clobbers S1. */
+void emit_linear(struct trans *t, const struct access *a, int32_t more);
+/* rsp has moved by a known amount. */
+void group_moved(struct trans *t, int32_t by);
+/* After an instruction: does the group survive it? */
+void group_after(struct trans *t, const struct insn *i);
+/* S2 is needed for something else. */
+static inline void group_drop(struct trans *t)
+{
+    t->group.active = false;
+}
+
+/* Pads so that a rel32 after an opcode can be patched in one piece. */
+void align_patch(struct emit *e, unsigned opcode_bytes);
+
 /* --- emit_copy.c, emit_branch.c: false: not one of theirs --- */
 bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
 void emit_fallthrough(struct trans *t, uint64_t target);
+/* May emit_copy() take it? */
+bool copy_refused(const struct insn *i);
+int memory_operand(const struct insn *i); /* its index, or -1 */
+bool writes_operand(const struct opcode *row, unsigned k);
+/* GPRs that an instruction of these changes, as a mask. */
+uint32_t written_gprs(const struct insn *i);
+/* Stack accesses of PUSH, POP, CALL, RET: true and what they do. */
+bool stack_access(const struct insn *i, struct access *a, int32_t *moves);
 
 #endif

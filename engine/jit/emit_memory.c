@@ -1,0 +1,305 @@
+/*
+ * Memory accesses: the inline TLB probe, and groups of accesses that share
+ * one.
+ */
+#include "engine/jit/translate.h"
+#include "x86/ops/ops.h"
+
+/* --- addresses --- */
+
+static bool has_fixed_address(const struct access *a)
+{
+    return !a->stack &&
+           (a->i->base == REG_RIP ||
+            (a->i->base == REG_NONE && a->i->index == REG_NONE));
+}
+
+static uint64_t fixed_address(const struct trans *t, const struct insn *i)
+{
+    uint64_t a = (uint64_t)(int64_t)i->disp;
+
+    if (i->base == REG_RIP)
+        a += next_rip(t, i);
+    else if (i->imm_len > 4)
+        a = i->imm;
+    return i->asize == 8 ? a : (uint32_t)a;
+}
+
+/* [base + disp] with nothing more: what groups and short places are for. */
+static bool is_simple(const struct access *a)
+{
+    if (a->stack)
+        return true;
+    return a->i->base < 16 && a->i->index == REG_NONE && a->i->seg < FS &&
+           a->i->asize == 8;
+}
+
+static unsigned base_of(const struct access *a)
+{
+    return a->stack ? RSP : a->i->base;
+}
+
+static int32_t disp_of(const struct access *a)
+{
+    return a->stack ? a->disp : a->i->disp;
+}
+
+static void linear_scaled(struct trans *t, const struct insn *i, int32_t disp)
+{
+    struct emit *e = t->e;
+    bool wide = i->asize == 8;
+    unsigned index = emit_get(t, i->index, S1), base;
+
+    if (i->base == REG_NONE) { /* [index * scale + disp32] */
+        e_rex(e, wide, S0, index, 0);
+        e8(e, OP_LEA_R);
+        e8(e, (S0 & 7) << 3 | 4);
+        e8(e, (unsigned)i->scale << 6 | (index & 7) << 3 | 5);
+        e32(e, (uint32_t)disp);
+        return;
+    }
+    base = emit_get(t, i->base, S0);
+    e_rx(e, wide, OP_LEA_R, S0, base, index, i->scale, disp);
+}
+
+void emit_linear(struct trans *t, const struct access *a, int32_t more)
+{
+    struct emit *e = t->e;
+    const struct insn *i = a->i;
+
+    if (has_fixed_address(a)) {
+        e_mov_imm(e, S0, fixed_address(t, i) + (uint64_t)(int64_t)more);
+    } else if (a->stack || i->index == REG_NONE) {
+        unsigned base = emit_get(t, base_of(a), S0);
+
+        e_rm(e, a->stack || i->asize == 8, OP_LEA_R, S0, base,
+             disp_of(a) + more);
+    } else {
+        linear_scaled(t, i, i->disp + more);
+    }
+    if (a->stack || i->seg < FS)
+        return;
+    e_load(e, S1, H_SP,
+           C_OFF(s.seg) + (int)sizeof(struct x86_seg) * i->seg +
+               (int)offsetof(struct x86_seg, base));
+    e_rx(e, true, OP_LEA_R, S0, S0, S1, 0, 0);
+}
+
+/* --- the probe --- */
+
+static int32_t tlb_offset(const struct trans *t)
+{
+    unsigned mode = t->mode >> 24 & 3;
+
+    return C_OFF(tlbs) + (int)(mode * sizeof(struct tlb_entry) * TLB_SIZE);
+}
+
+/* A one-entry TLB does not see a page crossing: only aligned ones go fast. */
+static unsigned align_of(const struct access *a)
+{
+    return TLB_SIZE == 1 && !a->align && a->bytes > 1 ? a->bytes - 1u
+                                                      : a->align;
+}
+
+/*
+ * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
+ * clobbered, and EFLAGS.
+ */
+static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
+                       unsigned span, bool write, unsigned to)
+{
+    struct emit *e = t->e;
+    unsigned align = align_of(a);
+    const uint8_t *retry = emit_here(e);
+    struct jit_insn *ji;
+    struct stub *s;
+
+    emit_linear(t, a, lo);
+    e_rorx(e, S1, S0, PAGE_SHIFT - 5);
+    e_alu_imm(e, false, ALU_AND, S1, (int32_t)((TLB_SIZE - 1) << 5));
+    if (!align && span > 1)
+        e_rm(e, true, OP_LEA_R, S0, S0, (int32_t)span - 1);
+    e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)align);
+    e_rx(e, true, 0x3b, S0, H_SP, S1, 0,
+         tlb_offset(t) + (write ? (int)offsetof(struct tlb_entry, write)
+                                : (int)offsetof(struct tlb_entry, read)));
+    s = trans_stub(t, STUB_MEMORY, e_jcc_forward(e, 5));
+    e_rx(e, true, OP_MOV_LOAD, to, H_SP, S1, 0,
+         tlb_offset(t) + (int)offsetof(struct tlb_entry, addend));
+    ji = trans_insn(t, a->i);
+    ji->bytes = a->bytes;
+    ji->write = a->write;
+    ji->align = (uint8_t)align;
+    ji->span = to == S2 ? (uint16_t)span : 0;
+    ji->group_write = write;
+    ji->at = (int16_t)-lo;
+    s->retry = retry;
+    s->insn = ji;
+    s->access = *a;
+    s->group_lo = lo;
+    t->in_eflags = false;
+}
+
+/* --- groups --- */
+
+void group_moved(struct trans *t, int32_t by)
+{
+    if (t->group.active && t->group.base == RSP)
+        t->group.moved += by;
+}
+
+/* ADD or SUB of rsp and a constant. */
+static bool moves_rsp(const struct insn *i, int32_t *by)
+{
+    op_fn body = insn_opcode(i)->body;
+    const struct operand *o = i->opnd;
+
+    if ((body != op_add && body != op_sub) || o[0].kind != OPND_GPR ||
+        o[0].reg != RSP || o[0].size != 8 || o[1].kind != OPND_IMM ||
+        (int64_t)i->imm < -2048 || (int64_t)i->imm > 2048)
+        return false;
+    *by = body == op_add ? (int32_t)i->imm : -(int32_t)i->imm;
+    return true;
+}
+
+void group_after(struct trans *t, const struct insn *i)
+{
+    struct access a;
+    int32_t moves;
+    uint32_t written = written_gprs(i);
+
+    if (!t->group.active)
+        return;
+    if (t->group.base == RSP) {
+        if (stack_access(i, &a, &moves))
+            written &= ~(1u << RSP); /* group_moved() was told */
+        else if (moves_rsp(i, &moves)) {
+            t->group.moved += moves;
+            return;
+        }
+    }
+    if (written >> t->group.base & 1)
+        group_drop(t);
+}
+
+/* The access an instruction makes, if it is one that may be in a group. */
+static bool groupable(const struct insn *i, struct access *a, int32_t *moves)
+{
+    int k;
+
+    *moves = 0;
+    if (stack_access(i, a, moves))
+        return true;
+    if (copy_refused(i))
+        return false;
+    k = memory_operand(i);
+    if (k < 0)
+        return false;
+    *a = (struct access){.i = i, .bytes = i->opnd[k].size,
+                         .write = writes_operand(insn_opcode(i), (unsigned)k)};
+    if (insn_opcode(i)->props & OP_ALIGN)
+        a->align = a->bytes - 1u;
+    return is_simple(a);
+}
+
+/*
+ * Looks ahead from the access at hand for others that could share its check.
+ * False when there are none.
+ */
+static bool plan_group(const struct trans *t, const struct access *first,
+                       struct group *g)
+{
+    unsigned base = base_of(first), shared = 0;
+    int32_t moved = 0;
+
+    *g = (struct group){.active = true, .base = (uint8_t)base,
+                        .lo = disp_of(first),
+                        .hi = disp_of(first) + first->bytes,
+                        .write = first->write};
+    for (unsigned k = t->k; k < t->ib->n; k++) {
+        const struct insn *i = &t->ib->insn[k];
+        struct access a;
+        int32_t moves = 0;
+
+        if (interp_raises(i->fn))
+            break;
+        if (groupable(i, &a, &moves) && base_of(&a) == base && !a.align &&
+            (k > t->k || a.stack != first->stack)) {
+            int32_t lo = moved + disp_of(&a), hi = lo + a.bytes;
+
+            if (MAX(hi, g->hi) - MIN(lo, g->lo) > 512)
+                break;
+            g->lo = MIN(lo, g->lo);
+            g->hi = MAX(hi, g->hi);
+            g->write |= a.write;
+            shared++;
+        } else if (!moves && copy_refused(i) && k > t->k &&
+                   !stack_access(i, &a, &moves)) {
+            break;
+        }
+        if (base == RSP && (moves || moves_rsp(i, &moves)))
+            moved += moves;
+        else if (written_gprs(i) >> base & 1)
+            break;
+    }
+    return shared > 0;
+}
+
+static bool covered(const struct trans *t, const struct access *a)
+{
+    const struct group *g = &t->group;
+    int32_t at = disp_of(a) + g->moved;
+
+    return g->active && is_simple(a) && base_of(a) == g->base && !a->align &&
+           at >= g->lo && at + a->bytes <= g->hi && (!a->write || g->write);
+}
+
+static struct place simple_place(struct trans *t, const struct access *a,
+                                 unsigned addend)
+{
+    return (struct place){(uint8_t)emit_get(t, base_of(a), S0),
+                          (uint8_t)addend, disp_of(a)};
+}
+
+struct place emit_access(struct trans *t, const struct access *a, bool restore)
+{
+    uint16_t needed = flags_needed(t, a->i);
+    struct group g;
+    bool short_form = is_simple(a);
+
+    if (covered(t, a)) {
+        if (restore && !t->in_eflags)
+            flags_restore(t);
+        return simple_place(t, a, S2);
+    }
+    flags_yield(t, needed);
+    if (short_form && !a->align && TLB_SIZE > 1 &&
+        !(t->mode & MODE_ALONE) && plan_group(t, a, &g)) {
+        emit_probe(t, a, g.lo - disp_of(a), (unsigned)(g.hi - g.lo), g.write,
+                   S2);
+        t->group = g;
+        if (restore)
+            flags_restore(t);
+        return simple_place(t, a, S2);
+    }
+    emit_probe(t, a, 0, a->bytes, a->write, S1);
+    if (restore)
+        flags_restore(t);
+    if (short_form)
+        return simple_place(t, a, S1);
+    /* The probe consumed the address: once more, keeping the addend. */
+    if (!a->stack && a->i->index < 16 && host_of(a->i->index) < 0) {
+        group_drop(t);
+        e_mov(t->e, S2, S1);
+        emit_linear(t, a, 0);
+        return (struct place){S0, S2, 0};
+    }
+    if (!a->stack && a->i->seg >= FS) {
+        group_drop(t);
+        e_mov(t->e, S2, S1);
+        emit_linear(t, a, 0);
+        return (struct place){S0, S2, 0};
+    }
+    emit_linear(t, a, 0);
+    return (struct place){S0, S1, 0};
+}
