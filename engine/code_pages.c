@@ -96,8 +96,7 @@ void code_pages_claim(struct code_pages *p, struct code_page *page,
     atomic_store(&page->sequence, atomic_fetch_add(&p->sequence, 1) + 1);
     atomic_fetch_or(&page->granules, mask);
     for (unsigned id = 0; id < p->ncpus; id++)
-        if (id != self->id &&
-            atomic_load(&p->seen[id].sequence) != UINT64_MAX)
+        if (id != self->id && atomic_load(&p->seen[id].sequence) != UINT64_MAX)
             vcpu_raise(vm_vcpu(p->vm, id), VCPU_PRIV);
 }
 

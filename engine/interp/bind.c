@@ -191,8 +191,8 @@ static void nop(struct cpu *c, const struct insn *i)
 #define ALU_ALL(name, OP)                                                      \
     ALU_SIZE(name, OP, 1) ALU_SIZE(name, OP, 4) ALU_SIZE(name, OP, 8)
 #define COMPARE_ALL(name, OP)                                                  \
-    COMPARE_SIZE(name, OP, 1) COMPARE_SIZE(name, OP, 4)                        \
-    COMPARE_SIZE(name, OP, 8)
+    COMPARE_SIZE(name, OP, 1)                                                  \
+    COMPARE_SIZE(name, OP, 4) COMPARE_SIZE(name, OP, 8)
 
 ALU_ALL(add, COMPUTE_ADD)
 ALU_ALL(sub, COMPUTE_SUB)
@@ -301,8 +301,9 @@ static void ret_near(struct cpu *c, const struct insn *i)
             go_to(c, insn_next(c, i) + i->imm);                                \
     }
 #define EACH_CC(X)                                                             \
-    X(O) X(NO) X(B) X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L)   \
-    X(NL) X(LE) X(NLE)
+    X(O)                                                                       \
+    X(NO) X(B) X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L) X(NL)  \
+        X(LE) X(NLE)
 EACH_CC(JCC)
 #define JCC_ROW(cc) jcc_##cc,
 static const op_fn jcc_table[16] = {EACH_CC(JCC_ROW)};
@@ -315,11 +316,21 @@ struct move_row {
     op_fn rr[3], ri[3], rm[3][FORMS], mr[3][FORMS], mi[3][FORMS];
 };
 #define BY_SIZE(name, form)                                                    \
-    {name##1_##form, name##4_##form, name##8_##form}
-#define BY_FORM(name, n) {name##n##_base, name##n##_index, name##n##_other}
+    {                                                                          \
+        name##1_##form, name##4_##form, name##8_##form                         \
+    }
+#define BY_FORM(name, n)                                                       \
+    {                                                                          \
+        name##n##_base, name##n##_index, name##n##_other                       \
+    }
 #define BY_FORM_MR(name, n, to)                                                \
-    {name##n##_##to##_base, name##n##_##to##_index, name##n##_##to##_other}
-#define MEM_ROW(name)    {BY_FORM(name, 1), BY_FORM(name, 4), BY_FORM(name, 8)}
+    {                                                                          \
+        name##n##_##to##_base, name##n##_##to##_index, name##n##_##to##_other  \
+    }
+#define MEM_ROW(name)                                                          \
+    {                                                                          \
+        BY_FORM(name, 1), BY_FORM(name, 4), BY_FORM(name, 8)                   \
+    }
 #define ALU_ROW(name)                                                          \
     {                                                                          \
         .body = op_##name, .rr = BY_SIZE(name, rr), .ri = BY_SIZE(name, ri),   \
@@ -329,16 +340,26 @@ struct move_row {
     {                                                                          \
         .body = op_##name, .rr = BY_SIZE(name, rr), .ri = BY_SIZE(name, ri),   \
         .rm = MEM_ROW(name),                                                   \
-        .mr = {BY_FORM_MR(name, 1, mr), BY_FORM_MR(name, 4, mr), BY_FORM_MR(name, 8, mr)}, \
-        .mi = {BY_FORM_MR(name, 1, mi), BY_FORM_MR(name, 4, mi), BY_FORM_MR(name, 8, mi)}, \
+        .mr = {BY_FORM_MR(name, 1, mr), BY_FORM_MR(name, 4, mr),               \
+               BY_FORM_MR(name, 8, mr)},                                       \
+        .mi = {BY_FORM_MR(name, 1, mi), BY_FORM_MR(name, 4, mi),               \
+               BY_FORM_MR(name, 8, mi)},                                       \
     }
 
 static const struct move_row move_rows[] = {
-    {.body = op_mov, .rr = {NULL, mov4_rr, mov8_rr},
-     .ri = {NULL, mov4_ri, mov8_ri}, .rm = MEM_ROW(load), .mr = MEM_ROW(store),
+    {.body = op_mov,
+     .rr = {NULL, mov4_rr, mov8_rr},
+     .ri = {NULL, mov4_ri, mov8_ri},
+     .rm = MEM_ROW(load),
+     .mr = MEM_ROW(store),
      .mi = MEM_ROW(store_imm)},
-    ALU_ROW(add), ALU_ROW(sub), ALU_ROW(and), ALU_ROW(or), ALU_ROW(xor),
-    COMPARE_ROW(cmp), COMPARE_ROW(test),
+    ALU_ROW(add),
+    ALU_ROW(sub),
+    ALU_ROW(and),
+    ALU_ROW(or),
+    ALU_ROW(xor),
+    COMPARE_ROW(cmp),
+    COMPARE_ROW(test),
 };
 
 /* One register operand, perhaps with an immediate: [0] 4 bytes, [1] 8. */
@@ -346,7 +367,7 @@ struct reg_row {
     op_fn body, r[2];
 };
 static const struct reg_row reg_rows[] = {
-    {op_inc, {inc4_r, inc8_r}}, {op_dec, {dec4_r, dec8_r}},
+    {op_inc, {inc4_r, inc8_r}},   {op_dec, {dec4_r, dec8_r}},
     {op_shl, {shl4_ri, shl8_ri}}, {op_shr, {shr4_ri, shr8_ri}},
     {op_sar, {sar4_ri, sar8_ri}},
 };
@@ -418,8 +439,7 @@ static op_fn bind_widening(const struct insn *i, op_fn body)
     if (body == op_movsxd && a->size == 8)
         return b->kind == OPND_MEM ? load_sx4[form_of(i)] : movsxd_rr;
     if (body == op_lea && i->asize == 8)
-        return lea_table[a->size == 8]
-                        [i->seg < FS ? form_of(i) : FORM_OTHER];
+        return lea_table[a->size == 8][i->seg < FS ? form_of(i) : FORM_OTHER];
     return NULL;
 }
 

@@ -243,7 +243,8 @@ static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)
     struct jump *j = &e->jump[(linear ^ linear >> 12) & (BLOCK_JUMPS - 1)];
 
     if (unlikely(j->linear != linear || j->mode != mode || !j->block ||
-                 j->tlb_generation != c->tlb_generation || !block_is_fresh(j->block))) {
+                 j->tlb_generation != c->tlb_generation ||
+                 !block_is_fresh(j->block))) {
         struct block *b = find_slow(c, linear, mode);
 
         *j = (struct jump){linear, c->tlb_generation, b, mode};

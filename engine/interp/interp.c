@@ -96,6 +96,7 @@ int interp_cpu_open(struct interp_cpu *e, struct vcpu *v,
                     struct err *err)
 {
     struct cpu *c = &e->cpu;
+    int rc;
 
     e->arena = host_ram_alloc(BLOCK_ARENA);
     if (!e->arena)
@@ -108,7 +109,10 @@ int interp_cpu_open(struct interp_cpu *e, struct vcpu *v,
     c->page_writable = page_writable;
     c->delivering = -1;
     x86_reset(c, false);
-    return 0;
+    rc = hostvec_open(c, err);
+    if (rc < 0)
+        host_ram_free(e->arena, BLOCK_ARENA);
+    return rc;
 }
 
 void interp_cpu_close(struct interp_cpu *e)

@@ -59,9 +59,9 @@ void interp_run_single(struct cpu *c)
     struct block *b;
 
     if (c->has_code_breakpoints)
-        x86_code_breakpoint(c, in_code64(c) ? c->s.rip
-                                            : (uint32_t)(c->s.rip +
-                                                         c->s.seg[CS].base));
+        x86_code_breakpoint(c, in_code64(c)
+                                   ? c->s.rip
+                                   : (uint32_t)(c->s.rip + c->s.seg[CS].base));
     c->s.rflags &= ~(uint64_t)FLAG_RF;
     b = block_find(c, true);
     interp_run_block(c, b);
@@ -85,8 +85,7 @@ static void put_back(struct cpu *c)
         c->s.rip = insn_rip(c, c->insn);
     /* Instructions after this one were counted but did not run. */
     if (b && c->insn >= b->insn && c->insn < b->insn + b->n)
-        c->stats.instructions -=
-            b->n - 1 - (uint64_t)(c->insn - b->insn);
+        c->stats.instructions -= b->n - 1 - (uint64_t)(c->insn - b->insn);
     c->insn = NULL;
 }
 

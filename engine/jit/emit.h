@@ -8,8 +8,24 @@
 #include "base/bits.h"
 #include "base/endian.h"
 
-enum host_reg { H_AX, H_CX, H_DX, H_BX, H_SP, H_BP, H_SI, H_DI, H_8, H_9, H_10,
-                H_11, H_12, H_13, H_14, H_15 };
+enum host_reg {
+    H_AX,
+    H_CX,
+    H_DX,
+    H_BX,
+    H_SP,
+    H_BP,
+    H_SI,
+    H_DI,
+    H_8,
+    H_9,
+    H_10,
+    H_11,
+    H_12,
+    H_13,
+    H_14,
+    H_15
+};
 
 /* Writes through the rw mapping; p - rw + rx is where the code will run. */
 struct emit {
@@ -116,8 +132,17 @@ static inline void e_rx(struct emit *e, bool w, unsigned op, unsigned reg,
     e_modrm_sib(e, reg, base, index, scale, disp);
 }
 
-enum { OP_MOV_LOAD = 0x8b, OP_MOV_STORE = 0x89, OP_LEA_R = 0x8d, ALU_ADD = 0,
-       ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
+enum {
+    OP_MOV_LOAD = 0x8b,
+    OP_MOV_STORE = 0x89,
+    OP_LEA_R = 0x8d,
+    ALU_ADD = 0,
+    ALU_OR = 1,
+    ALU_AND = 4,
+    ALU_SUB = 5,
+    ALU_XOR = 6,
+    ALU_CMP = 7
+};
 
 static inline void e_mov(struct emit *e, unsigned to, unsigned from)
 {

@@ -83,12 +83,15 @@ bool stack_access(const struct insn *i, struct access *a, int32_t *moves)
         (o->kind == OPND_GPR ||
          (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
         push = true;
-    else if (!push && !(body == op_pop && o->kind == OPND_GPR &&
-                        o->size == 8) &&
+    else if (!push &&
+             !(body == op_pop && o->kind == OPND_GPR && o->size == 8) &&
              !(body == op_ret && i->osize == 8))
         return false;
-    *a = (struct access){.i = i, .stack = true, .disp = push ? -8 : 0,
-                         .bytes = 8, .write = push};
+    *a = (struct access){.i = i,
+                         .stack = true,
+                         .disp = push ? -8 : 0,
+                         .bytes = 8,
+                         .write = push};
     *moves = push ? -8 : 8;
     return true;
 }
@@ -409,12 +412,12 @@ static const struct {
     op_fn body;
     bool (*emit)(struct trans *t, const struct insn *i);
 } special[] = {
-    {op_jcc, emit_jcc},         {op_jmp, emit_jmp},
-    {op_call, emit_call},       {op_jmp_ind, emit_jmp_ind},
+    {op_jcc, emit_jcc},           {op_jmp, emit_jmp},
+    {op_call, emit_call},         {op_jmp_ind, emit_jmp_ind},
     {op_call_ind, emit_call_ind}, {op_ret, emit_ret},
-    {op_push, emit_push},       {op_pop, emit_pop},
-    {op_leave, emit_leave},     {op_div, emit_div},
-    {op_idiv, emit_idiv},       {op_lea, emit_lea},
+    {op_push, emit_push},         {op_pop, emit_pop},
+    {op_leave, emit_leave},       {op_div, emit_div},
+    {op_idiv, emit_idiv},         {op_lea, emit_lea},
     {op_nop, emit_nop},
 };
 

@@ -28,11 +28,11 @@ bool copy_refused(const struct insn *i)
     bool mem = memory_operand(i) >= 0;
 
     if (!(row->props & OP_COPY) ||
-        (row->props & (OP_STRING | OP_STACK | OP_SYSTEM | OP_ENDS |
-                       OP_NOMEMPTR)))
+        (row->props &
+         (OP_STRING | OP_STACK | OP_SYSTEM | OP_ENDS | OP_NOMEMPTR)))
         return true;
-    if (mem && ((row->props & OP_MASKED) || (i->evex & 7) ||
-                (i->flags & INSN_VSIB)))
+    if (mem &&
+        ((row->props & OP_MASKED) || (i->evex & 7) || (i->flags & INSN_VSIB)))
         return true;
     if (body == op_div || body == op_idiv)
         return true;
@@ -47,12 +47,18 @@ static const struct {
     op_fn body;
     uint32_t gprs;
 } implicit[] = {
-    {op_mul, 1 << RAX | 1 << RDX},       {op_imul, 1 << RAX | 1 << RDX},
-    {op_div, 1 << RAX | 1 << RDX},       {op_idiv, 1 << RAX | 1 << RDX},
-    {op_cbw, 1 << RAX},                  {op_cwd, 1 << RDX},
-    {op_cmpxchg, 1 << RAX},              {op_lahf, 1 << RAX},
-    {op_cmpxchg8b, 1 << RAX | 1 << RDX}, {op_cmpxchg16b, 1 << RAX | 1 << RDX},
-    {op_push, 1 << RSP},                 {op_pop, 1 << RSP},
+    {op_mul, 1 << RAX | 1 << RDX},
+    {op_imul, 1 << RAX | 1 << RDX},
+    {op_div, 1 << RAX | 1 << RDX},
+    {op_idiv, 1 << RAX | 1 << RDX},
+    {op_cbw, 1 << RAX},
+    {op_cwd, 1 << RDX},
+    {op_cmpxchg, 1 << RAX},
+    {op_lahf, 1 << RAX},
+    {op_cmpxchg8b, 1 << RAX | 1 << RDX},
+    {op_cmpxchg16b, 1 << RAX | 1 << RDX},
+    {op_push, 1 << RSP},
+    {op_pop, 1 << RSP},
     {op_leave, 1 << RSP | 1 << RBP},
 };
 
@@ -217,10 +223,11 @@ bool emit_copy(struct trans *t, const struct insn *i)
         note_fip(t, i);
     if (mem >= 0) {
         unsigned n = i->opnd[mem].size;
-        struct access a = {
-            .i = i, .bytes = (uint8_t)n,
-            .align = row->props & OP_ALIGN ? (uint8_t)(n - 1) : 0,
-            .write = writes_operand(row, (unsigned)mem)};
+        struct access a = {.i = i,
+                           .bytes = (uint8_t)n,
+                           .align =
+                               row->props & OP_ALIGN ? (uint8_t)(n - 1) : 0,
+                           .write = writes_operand(row, (unsigned)mem)};
 
         p = emit_access(t, &a, wants_flags);
         plan(&c, i, &p);

@@ -9,9 +9,8 @@
 
 static bool has_fixed_address(const struct access *a)
 {
-    return !a->stack &&
-           (a->i->base == REG_RIP ||
-            (a->i->base == REG_NONE && a->i->index == REG_NONE));
+    return !a->stack && (a->i->base == REG_RIP ||
+                         (a->i->base == REG_NONE && a->i->index == REG_NONE));
 }
 
 static uint64_t fixed_address(const struct trans *t, const struct insn *i)
@@ -195,7 +194,8 @@ static bool groupable(const struct insn *i, struct access *a, int32_t *moves)
     k = memory_operand(i);
     if (k < 0)
         return false;
-    *a = (struct access){.i = i, .bytes = i->opnd[k].size,
+    *a = (struct access){.i = i,
+                         .bytes = i->opnd[k].size,
                          .write = writes_operand(insn_opcode(i), (unsigned)k)};
     if (insn_opcode(i)->props & OP_ALIGN)
         a->align = a->bytes - 1u;
@@ -212,7 +212,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
     unsigned base = base_of(first), shared = 0;
     int32_t moved = 0;
 
-    *g = (struct group){.active = true, .base = (uint8_t)base,
+    *g = (struct group){.active = true,
+                        .base = (uint8_t)base,
                         .lo = disp_of(first),
                         .hi = disp_of(first) + first->bytes,
                         .write = first->write};
@@ -257,8 +258,8 @@ static bool covered(const struct trans *t, const struct access *a)
 static struct place simple_place(struct trans *t, const struct access *a,
                                  unsigned addend)
 {
-    return (struct place){(uint8_t)emit_get(t, base_of(a), S0),
-                          (uint8_t)addend, disp_of(a)};
+    return (struct place){(uint8_t)emit_get(t, base_of(a), S0), (uint8_t)addend,
+                          disp_of(a)};
 }
 
 struct place emit_access(struct trans *t, const struct access *a, bool restore)
@@ -273,8 +274,8 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
         return simple_place(t, a, S2);
     }
     flags_yield(t, needed);
-    if (short_form && !a->align && TLB_SIZE > 1 &&
-        !(t->mode & MODE_ALONE) && plan_group(t, a, &g)) {
+    if (short_form && !a->align && TLB_SIZE > 1 && !(t->mode & MODE_ALONE) &&
+        plan_group(t, a, &g)) {
         emit_probe(t, a, g.lo - disp_of(a), (unsigned)(g.hi - g.lo), g.write,
                    S2);
         t->group = g;

@@ -4,8 +4,7 @@
 
 uint64_t jit_flags_to_rflags(uint16_t ax)
 {
-    return (uint64_t)(ax >> 8 & (FLAGS_STATUS & 0xff)) |
-           (ax & 1 ? FLAG_OF : 0);
+    return (uint64_t)(ax >> 8 & (FLAGS_STATUS & 0xff)) | (ax & 1 ? FLAG_OF : 0);
 }
 
 uint16_t jit_flags_from_rflags(uint64_t rflags)
@@ -67,10 +66,8 @@ static bool unmasked(const struct cpu *c, unsigned which)
 {
     enum { MXCSR_MASKS = 0x1f80, FCW_MASKS = 0x3f };
 
-    return ((which & FP_VECTOR) &&
-            (c->s.mxcsr & MXCSR_MASKS) != MXCSR_MASKS) ||
-           ((which & FP_X87) &&
-            (c->s.fxsave[0] & FCW_MASKS) != FCW_MASKS);
+    return ((which & FP_VECTOR) && (c->s.mxcsr & MXCSR_MASKS) != MXCSR_MASKS) ||
+           ((which & FP_X87) && (c->s.fxsave[0] & FCW_MASKS) != FCW_MASKS);
 }
 
 enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
@@ -133,7 +130,8 @@ static bool fits_page(gva_t a, unsigned n)
 static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     /* Stores later in the group need what a first load does not bring. */
-    return !i->span || !i->group_write || tlb_at(c, a)->write == (a & PAGE_MASK);
+    return !i->span || !i->group_write ||
+           tlb_at(c, a)->write == (a & PAGE_MASK);
 }
 
 /*
@@ -149,7 +147,8 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
     j->stats.slow_memory++;
     jit_fp_evict(j);
     enter_insn(c, i);
-    if (!(a & i->align) && fits_page(a, i->span) && mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
+    if (!(a & i->align) && fits_page(a, i->span) &&
+        mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
         group_filled(c, i, a)) {
         c->insn = NULL;
         fp_load(j, live);

@@ -17,8 +17,12 @@ struct cpuid_result jit_host_cpuid(uint32_t leaf)
 
 bool jit_host_has_avx512(void)
 {
-    enum { OSXSAVE = 1 << 27, AVX512F = 1 << 16, AVX512BW = 1 << 30,
-           STATES = 0xe6 };
+    enum {
+        OSXSAVE = 1 << 27,
+        AVX512F = 1 << 16,
+        AVX512BW = 1 << 30,
+        STATES = 0xe6
+    };
     struct cpuid_result r7 = jit_host_cpuid(7);
     uint32_t low = 0, high = 0;
 

@@ -217,8 +217,7 @@ static void flush_world(struct jit_cpu *self)
 
 static bool has_room(const struct jit *j)
 {
-    return j->e.end - j->e.p > JIT_ROOM &&
-           JIT_META - j->meta_used > JIT_ROOM &&
+    return j->e.end - j->e.p > JIT_ROOM && JIT_META - j->meta_used > JIT_ROOM &&
            j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES;
 }
 
@@ -282,14 +281,12 @@ static struct jit_block *lookup(struct jit_cpu *j)
     uint32_t mode = jit_mode(c);
     gpa_t gpa;
 
-    if (j->exit_link && j->exit_link->alone &&
-        j->exit_link->target == c->s.rip)
+    if (j->exit_link && j->exit_link->alone && j->exit_link->target == c->s.rip)
         mode |= MODE_ALONE;
     gpa = mem_fetch_page(c, c->s.rip, &page);
     j->stats.lookups++;
     host_mutex_lock(&j->jit->lock);
-    b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip,
-                   mode);
+    b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
     host_mutex_unlock(&j->jit->lock);
     return b ? b : warm_up(j, page, mode);
 }

@@ -28,14 +28,14 @@ extern const struct engine_ops engine_jit;
 enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
 
 enum {
-    JIT_HEAT = 4,            /* interpreted this often before translation */
-    JIT_CODE = 128u << 20,   /* bytes of code memory */
-    JIT_META = 128u << 20,   /* bytes of what describes it */
-    JIT_ROOM = 32u << 10,    /* at least, for one block */
+    JIT_HEAT = 4,          /* interpreted this often before translation */
+    JIT_CODE = 128u << 20, /* bytes of code memory */
+    JIT_META = 128u << 20, /* bytes of what describes it */
+    JIT_ROOM = 32u << 10,  /* at least, for one block */
     JIT_HASH = 1 << 16,
-    JIT_PAGES = 1 << 14,     /* buckets of blocks by physical page */
-    JIT_IBTC = 1 << 12,      /* indirect branch targets, by low RIP bits */
-    JIT_MAPS = 1 << 8,       /* code pages whose mapping was checked */
+    JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
+    JIT_IBTC = 1 << 12,  /* indirect branch targets, by low RIP bits */
+    JIT_MAPS = 1 << 8,   /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
     JIT_MODES = 1 << 11,
     JIT_STACK = 256u << 10,
@@ -45,12 +45,12 @@ struct jit_block;
 
 /* A direct branch out of a block: patched to go straight to its target. */
 struct jit_link {
-    uint8_t *patch;          /* rw address of the rel32 */
-    const uint8_t *stub;     /* rx: where it goes while not linked */
+    uint8_t *patch;      /* rw address of the rel32 */
+    const uint8_t *stub; /* rx: where it goes while not linked */
     struct jit_block *from, *to;
-    struct jit_link *next;   /* in to->incoming */
+    struct jit_link *next;    /* in to->incoming */
     struct jit_link *sibling; /* in from->more */
-    uint64_t target;         /* RIP */
+    uint64_t target;          /* RIP */
     bool same_page;
     bool alone; /* for the translation without groups */
 };
@@ -76,10 +76,10 @@ struct jit_insn {
     uint8_t bytes; /* of the memory access; 0: none */
     bool write;
     bool group_write; /* the group writes, maybe not its first access */
-    uint16_t span; /* of a group's check: run nothing, only fill; else 0 */
-    int16_t at;    /* of its first access, from its lowest byte */
-    uint8_t align; /* low address bits that must be zero, else the body */
-    uint8_t fp; /* FP_*: must be live again when it returns */
+    uint16_t span;    /* of a group's check: run nothing, only fill; else 0 */
+    int16_t at;       /* of its first access, from its lowest byte */
+    uint8_t align;    /* low address bits that must be zero, else the body */
+    uint8_t fp;       /* FP_*: must be live again when it returns */
 };
 
 enum { FP_VECTOR = 1, FP_X87 = 2 };
@@ -102,15 +102,15 @@ struct jit_stats {
 };
 
 struct jit_cpu {
-    struct interp_cpu ic; /* first: interp_of() works on it */
-    uint16_t flags;       /* AX after LAHF; SETO AL */
-    uint8_t fp_live;      /* FP_* now in host registers */
-    bool stale;     /* code was changed by the running instruction */
-    bool interpret; /* what is at s.rip cannot run natively now */
+    struct interp_cpu ic;  /* first: interp_of() works on it */
+    uint16_t flags;        /* AX after LAHF; SETO AL */
+    uint8_t fp_live;       /* FP_* now in host registers */
+    bool stale;            /* code was changed by the running instruction */
+    bool interpret;        /* what is at s.rip cannot run natively now */
     _Atomic uint32_t poll; /* something waits: leave translated code */
     uint64_t host_rsp;
     uint64_t target; /* of an indirect call, while it pushes */
-    uint64_t fip; /* RIP of the last x87 instruction, while x87 is live */
+    uint64_t fip;    /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link; /* the branch we left by, or NULL */
     uint64_t maps_generation;   /* cpu.tlb_generation that maps[] is for */
     uint32_t host_mxcsr;
@@ -137,14 +137,14 @@ static inline struct jit_cpu *jit_of(struct cpu *c)
 /* Code that every VM needs once: emitted when it opens (thunks.c). */
 struct jit_thunks {
     void (*enter)(struct cpu *c, const uint8_t *code);
-    const uint8_t *exit;        /* s.rip is set */
-    const uint8_t *exit_s0;     /* s.rip = S0 */
-    const uint8_t *exit_link;   /* s.rip = S0, exit_link = S1 */
-    const uint8_t *slow;        /* S0 linear, S1 jit_insn; returns to +0 to
-                                   retry, to +5 when done (a group: to give
-                                   up) */
-    const uint8_t *body;        /* S1 jit_insn */
-    const uint8_t *fp_need[4];  /* makes FP_* live; flags clobbered */
+    const uint8_t *exit;       /* s.rip is set */
+    const uint8_t *exit_s0;    /* s.rip = S0 */
+    const uint8_t *exit_link;  /* s.rip = S0, exit_link = S1 */
+    const uint8_t *slow;       /* S0 linear, S1 jit_insn; returns to +0 to
+                                  retry, to +5 when done (a group: to give
+                                  up) */
+    const uint8_t *body;       /* S1 jit_insn */
+    const uint8_t *fp_need[4]; /* makes FP_* live; flags clobbered */
     void (*fp_save)(struct cpu *c, unsigned which);
     void (*fp_load)(struct cpu *c, unsigned which);
 };
@@ -159,7 +159,7 @@ struct jit {
     struct code_pages *pages;
     struct host_mutex rmw_lock;
     struct host_mutex world; /* whoever stops all vCPUs; before lock */
-    struct host_mutex lock; /* everything below, and patching of code */
+    struct host_mutex lock;  /* everything below, and patching of code */
     struct host_code memory;
     struct emit e;
     uint8_t *code_start; /* rw, after the thunks */

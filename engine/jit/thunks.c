@@ -6,9 +6,9 @@
 static const struct {
     uint8_t guest, host;
 } resident[] = {
-    {RAX, H_AX}, {RCX, H_CX}, {RDX, H_DX}, {RBX, H_BX}, {RSP, GUEST_RSP},
-    {RBP, H_BP}, {RSI, H_SI}, {RDI, H_DI}, {R8, H_8},   {R9, H_9},
-    {R10, H_10}, {R11, H_11},
+    {RAX, H_AX},      {RCX, H_CX}, {RDX, H_DX}, {RBX, H_BX},
+    {RSP, GUEST_RSP}, {RBP, H_BP}, {RSI, H_SI}, {RDI, H_DI},
+    {R8, H_8},        {R9, H_9},   {R10, H_10}, {R11, H_11},
 };
 
 static const uint8_t callee_saved[] = {H_BX, H_BP, H_12, H_13, H_14, H_15};

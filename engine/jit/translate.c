@@ -15,8 +15,8 @@ struct stub *trans_stub(struct trans *t, enum stub_kind kind, uint8_t *from)
 
 static bool is_shift(op_fn body)
 {
-    static const op_fn shifts[] = {op_shl, op_shr, op_sar, op_rol, op_ror,
-                                   op_shld, op_shrd};
+    static const op_fn shifts[] = {op_shl, op_shr,  op_sar, op_rol,
+                                   op_ror, op_shld, op_shrd};
 
     for (unsigned n = 0; n < ARRAY_LEN(shifts); n++)
         if (shifts[n] == body)
@@ -127,8 +127,8 @@ static void emit_alone(struct trans *t, const struct stub *s)
     struct emit *e = t->e;
     struct jit_link *l = jit_meta_alloc(t->j, sizeof *l);
 
-    *l = (struct jit_link){.from = t->b, .target = s->insn->rip,
-                           .same_page = true, .alone = true};
+    *l = (struct jit_link){
+        .from = t->b, .target = s->insn->rip, .same_page = true, .alone = true};
     l->sibling = t->b->more;
     t->b->more = l;
     align_patch(e, 1);
@@ -213,8 +213,13 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
                                 uint32_t mode)
 {
     struct jit *j = cpu->jit;
-    struct trans t = {.j = j, .e = &j->e, .ib = ib, .rip = rip, .cpu = cpu,
-                      .page = page, .mode = mode};
+    struct trans t = {.j = j,
+                      .e = &j->e,
+                      .ib = ib,
+                      .rip = rip,
+                      .cpu = cpu,
+                      .page = page,
+                      .mode = mode};
 
     t.b = jit_meta_alloc(j, sizeof *t.b);
     *t.b = (struct jit_block){.gpa = ib->gpa, .rip = rip, .mode = mode};

@@ -14,7 +14,7 @@
 struct access {
     const struct insn *i;
     bool stack;
-    int32_t disp;  /* stack only */
+    int32_t disp; /* stack only */
     uint8_t bytes;
     uint8_t align; /* address bits that must be zero */
     bool write;
@@ -35,9 +35,9 @@ struct place {
  */
 struct group {
     bool active, write;
-    uint8_t base;      /* guest register */
-    int32_t moved;     /* rsp since the group began */
-    int32_t lo, hi;    /* bytes, from the base's value at the beginning */
+    uint8_t base;   /* guest register */
+    int32_t moved;  /* rsp since the group began */
+    int32_t lo, hi; /* bytes, from the base's value at the beginning */
 };
 
 /* Out-of-line code, written after the block. */
