@@ -30,15 +30,15 @@ static struct stream *plain_open(const struct char_env *env, struct err *e)
 }
 
 /* Never connected: output vanishes. */
-static struct stream *none_open(const char *arg, const struct char_env *env,
-                                struct err *e)
+static struct stream *char_none_open(const char *arg,
+                                     const struct char_env *env, struct err *e)
 {
     (void)arg;
     return plain_open(env, e);
 }
 
-struct stream *file_open(const char *path, const struct char_env *env,
-                         struct err *e)
+struct stream *char_file_open(const char *path, const struct char_env *env,
+                              struct err *e)
 {
     struct stream *s = plain_open(env, e);
     int fd, rc;
@@ -69,10 +69,10 @@ static const struct {
     struct stream *(*open)(const char *arg, const struct char_env *env,
                            struct err *e);
 } kinds[] = {
-    {"stdio", false, stdio_open},
-    {"none", false, none_open},
-    {"file", true, file_open},
-    {"unix", true, unix_open},
+    {"stdio", false, char_stdio_open},
+    {"none", false, char_none_open},
+    {"file", true, char_file_open},
+    {"unix", true, char_unix_open},
 };
 
 struct chardev *char_open(const char *spec, const struct char_env *env,

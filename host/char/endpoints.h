@@ -4,11 +4,11 @@
 
 #include "host/char/stream.h"
 
-struct stream *stdio_open(const char *arg, const struct char_env *env,
-                          struct err *e);
-struct stream *file_open(const char *path, const struct char_env *env,
-                         struct err *e);
-struct stream *unix_open(const char *path, const struct char_env *env,
-                         struct err *e);
+struct stream *char_stdio_open(const char *arg, const struct char_env *env,
+                               struct err *e);
+struct stream *char_file_open(const char *path, const struct char_env *env,
+                              struct err *e);
+struct stream *char_unix_open(const char *path, const struct char_env *env,
+                              struct err *e);
 
 #endif

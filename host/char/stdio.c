@@ -140,8 +140,8 @@ static int connect_stdio(struct console *c, struct err *e)
     return 0;
 }
 
-struct stream *stdio_open(const char *arg, const struct char_env *env,
-                          struct err *e)
+struct stream *char_stdio_open(const char *arg, const struct char_env *env,
+                               struct err *e)
 {
     struct console *c = host_alloc(sizeof *c);
 

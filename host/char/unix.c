@@ -128,8 +128,8 @@ static int listen_at(struct listener *l, const char *path, struct err *e)
     return 0;
 }
 
-struct stream *unix_open(const char *path, const struct char_env *env,
-                         struct err *e)
+struct stream *char_unix_open(const char *path, const struct char_env *env,
+                              struct err *e)
 {
     struct listener *l = host_alloc(sizeof *l);
     int rc;

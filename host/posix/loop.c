@@ -8,13 +8,13 @@
 #include "host/posix/loop.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "host/posix/aio.h"
 #include "host/posix/clock.h"
 #include "host/posix/timers.h"
 
@@ -30,8 +30,8 @@ struct loop {
     struct host_mutex *lock; /* the machine lock */
     int epoll, event, timer;
     struct host_thread *thread;
-    _Atomic bool stop, running;
-    pthread_t self; /* valid while running */
+    _Atomic bool stop;
+    struct aio *aio; /* controlling thread's */
 
     struct host_mutex own; /* guards what follows */
     bool sleeping;         /* in epoll_wait, or about to */
@@ -394,15 +394,19 @@ static void loop_main(void *arg)
 {
     struct loop *l = arg;
 
-    l->self = pthread_self();
-    atomic_store(&l->running, true);
     while (!atomic_load(&l->stop))
         round_once(l, true);
 }
 
-bool loop_is_mine(struct loop *l)
+void loop_barrier(struct loop *l)
 {
-    return atomic_load(&l->running) && pthread_equal(l->self, pthread_self());
+    host_mutex_lock(l->lock);
+    host_mutex_unlock(l->lock);
+}
+
+bool loop_has_thread(struct loop *l)
+{
+    return l->thread != NULL;
 }
 
 void loop_run_due(struct loop *l, bool wait)
@@ -451,6 +455,18 @@ int loop_start(struct loop *l)
     return l->thread ? 0 : -LE_NOMEM;
 }
 
+struct aio *loop_aio(struct loop *l)
+{
+    if (!l->aio)
+        l->aio = aio_create(l, true);
+    return l->aio;
+}
+
+void loop_set_aio(struct loop *l, struct aio *a)
+{
+    l->aio = a;
+}
+
 static void close_fd(int fd)
 {
     if (fd >= 0)
@@ -466,6 +482,7 @@ void loop_destroy(struct loop *l)
     wake(l);
     host_mutex_unlock(&l->own);
     host_thread_join(l->thread);
+    aio_destroy(l->aio);
     close_fd(l->timer);
     close_fd(l->event);
     close_fd(l->epoll);

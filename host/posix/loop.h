@@ -40,7 +40,10 @@ void watch_stop(struct watch *w);
  */
 void loop_run_due(struct loop *l, bool wait);
 
-/* Is this the loop's thread? */
-bool loop_is_mine(struct loop *l);
+/* Returns when no callback is running; with the lock free. */
+void loop_barrier(struct loop *l);
+
+/* Was the loop started? */
+bool loop_has_thread(struct loop *l);
 
 #endif

@@ -12,9 +12,12 @@
 #ifndef LODGE_BLOCK_H
 #define LODGE_BLOCK_H
 
+#include "base/list.h"
 #include "lodge/space.h"
 
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_ZERO };
+
+struct host_file;
 
 struct blk_req {
     enum blk_op op;
@@ -23,8 +26,15 @@ struct blk_req {
     struct span *sg; /* borrowed until done */
     unsigned nsg;
     void (*done)(struct blk_req *r, int error);
-    void *ctx;     /* the submitter's */
-    void *priv[4]; /* the image driver's while in flight */
+    void *ctx; /* the submitter's */
+    /* While in flight: the image driver's, and those of the host file below. */
+    void *priv[4];
+    struct {
+        struct list link;
+        struct host_file *file;
+        uint64_t progress; /* bytes moved so far */
+        int error;
+    } host;
 };
 
 struct blk {
