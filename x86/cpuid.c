@@ -270,7 +270,7 @@ static void ratio(uint64_t hz, uint64_t crystal, uint32_t *up, uint32_t *down)
         uint64_t whole = a / b, rest = a % b;
         uint64_t p1 = whole * p + p0, q1 = whole * q + q0;
 
-        if (p1 > limit || q1 > limit)
+        if (p1 > limit || q1 > UINT32_MAX)
             break;
         p0 = p, q0 = q, p = p1, q = q1;
         a = b, b = rest;

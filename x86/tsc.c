@@ -111,9 +111,10 @@ uint64_t x86_tsc(struct cpu *c)
 
 uint64_t tsc_reaches(const struct cpu_model *m, uint64_t offset, uint64_t tsc)
 {
-    uint64_t now = host_now(), at = tsc_now(m, offset), away;
+    uint64_t at = tsc_now(m, offset), now, away;
     wide_t ns;
 
+    now = host_now(); /* after the TSC: rather late than early */
     if (tsc <= at) {
         away = muldiv(at - tsc, NS_PER_SEC, m->tsc_hz);
         return away < now ? now - away : 0;

@@ -43,7 +43,7 @@ static struct {
     enum decode_mode mode;
 } fx;
 
-static uint64_t fx_random(void)
+UNUSED static uint64_t fx_random(void)
 {
     static uint64_t s = 0x9e3779b97f4a7c15;
 

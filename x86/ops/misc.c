@@ -1,6 +1,7 @@
 /* What belongs nowhere else: random numbers, identification, time, nothing. */
 #include "x86/cpuid.h"
 #include "x86/flags.h"
+#include "x86/msr.h"
 #include "x86/operand.h"
 #include "x86/ops/ops.h"
 
@@ -8,6 +9,31 @@ void op_nop(struct cpu *c, const struct insn *i)
 {
     (void)c;
     (void)i;
+}
+
+/*
+ * Loads and stores are as ordered as the host's; what a guest on TSO still
+ * needs is that a load does not overtake an earlier store.
+ */
+void op_mfence(struct cpu *c, const struct insn *i)
+{
+    (void)c;
+    (void)i;
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void op_lfence(struct cpu *c, const struct insn *i)
+{
+    (void)c;
+    (void)i;
+    atomic_thread_fence(memory_order_acquire);
+}
+
+void op_sfence(struct cpu *c, const struct insn *i)
+{
+    (void)c;
+    (void)i;
+    atomic_thread_fence(memory_order_release);
 }
 
 void op_ud(struct cpu *c, const struct insn *i)
@@ -84,6 +110,26 @@ void op_rdpmc(struct cpu *c, const struct insn *i)
 {
     (void)i;
     x86_raise_gp0(c);
+}
+
+void op_rdmsr(struct cpu *c, const struct insn *i)
+{
+    uint64_t v = 0;
+
+    (void)i;
+    if (!x86_msr_read(c, (uint32_t)c->s.gpr[RCX], &v))
+        x86_raise_gp0(c);
+    c->s.gpr[RAX] = (uint32_t)v;
+    c->s.gpr[RDX] = v >> 32;
+}
+
+void op_wrmsr(struct cpu *c, const struct insn *i)
+{
+    uint64_t v = c->s.gpr[RDX] << 32 | (uint32_t)c->s.gpr[RAX];
+
+    (void)i;
+    if (!x86_msr_write(c, (uint32_t)c->s.gpr[RCX], v))
+        x86_raise_gp0(c);
 }
 
 /* Signed index against the two bounds in memory. */
