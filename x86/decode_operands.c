@@ -236,8 +236,6 @@ static bool decode_rm_memory(struct decoder *d, struct insn *i,
 {
     unsigned size = decode_size_rule(d, i, t->mem);
 
-    if (t->mem == SZ_vw)
-        size = 2;
     if (d->evex_b && d->row->tuple <= T_B64 && d->row->tuple >= T_B16)
         size = 1u << d->row->tuple; /* one element, broadcast */
     o->kind = OPND_MEM;

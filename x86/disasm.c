@@ -35,6 +35,15 @@ static void say_mnemonic(struct text *t, const struct insn *i)
     say(t, "%.*s", (int)(end ? (size_t)(end - name) : strlen(name)), name);
 }
 
+/* JMP and CALL through far pointers, by immediate or in memory. */
+static bool is_far(const struct insn *i)
+{
+    const struct opcode *row = insn_opcode(i);
+
+    return row->operand[0] == OT_Ap ||
+           (row->operand[0] == OT_Mp && row->byte == 0xff);
+}
+
 int x86_mnemonic(char *to, size_t n, const struct insn *i)
 {
     struct text t = {to, n, 0};
@@ -137,22 +146,38 @@ static void say_address(struct text *t, const struct insn *i)
     say(t, "]");
 }
 
+/* LEA has none. */
 static bool default_segment(const struct insn *i)
 {
+    if (insn_opcode(i)->map == MAP_1 && i->code == 0x8d)
+        return true;
     return i->seg == (i->base == RSP || i->base == RBP ? SS : DS);
+}
+
+/* Bytes of the whole vector of which memory holds one element. */
+static unsigned broadcast_bytes(const struct insn *i)
+{
+    const struct opcode *row = insn_opcode(i);
+
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned rule = operand_types[row->operand[k]].mem;
+
+        if (rule == SZ_x || rule == SZ_h || rule == SZ_f)
+            return i->vl >> (rule - SZ_x);
+    }
+    return i->vl;
 }
 
 static void say_memory(struct text *t, const struct insn *i, unsigned size)
 {
-    const struct opcode *row = insn_opcode(i);
     bool broadcast = insn_encoding(i) == ENC_EVEX && (i->evex & 8);
 
-    say(t, "%s", row->props & OP_NOMEMPTR ? "" : size_name(size));
+    say(t, "%s", size_name(size));
     if (!default_segment(i))
         say(t, "%s:", segment_name(i->seg));
     say_address(t, i);
     if (broadcast && size)
-        say(t, "{1to%u}", i->vl / size);
+        say(t, "{1to%u}", broadcast_bytes(i) / size);
 }
 
 /* ---- operands ---- */
@@ -177,12 +202,13 @@ static void say_operand(struct text *t, const struct insn *i,
     case OPND_IMM2: say_immediate(t, i->imm >> 32, o->size); break;
     case OPND_REL: say_target(t, i, rip); break;
     case OPND_FAR:
-        say(t, "0x%x:0x%x", (unsigned)(i->imm >> 32), (unsigned)i->imm);
+        say(t, "0x%04x:0x%0*x", (unsigned)(i->imm >> 32), i->osize * 2,
+            (unsigned)i->imm);
         break;
     case OPND_SREG: say(t, "%s", segment_name(o->reg)); break;
     case OPND_CR: say(t, "cr%u", o->reg); break;
     case OPND_DR: say(t, "dr%u", o->reg); break;
-    case OPND_ST: say(t, o->reg ? "st(%u)" : "st", o->reg); break;
+    case OPND_ST: say(t, "st%u", o->reg); break;
     case OPND_MMX: say(t, "mm%u", o->reg); break;
     case OPND_VEC: say_vector(t, o->reg, o->size); break;
     case OPND_K: say(t, "k%u", o->reg); break;
@@ -205,7 +231,9 @@ static void say_rounding(struct text *t, const struct insn *i)
 {
     static const char *const modes[] = {"rn", "rd", "ru", "rz"};
 
-    if (insn_encoding(i) != ENC_EVEX || !(i->evex & 8) || (i->flags & INSN_MEM))
+    /* Exact conversions take a rounding mode, and ignore it. */
+    if (insn_encoding(i) != ENC_EVEX || !(i->evex & 8) ||
+        (i->flags & INSN_MEM) || !(insn_opcode(i)->props & OP_FPEXC))
         return;
     if (insn_opcode(i)->evex & EV_ER)
         say(t, ", {%s-sae}", modes[i->evex >> 5 & 3]);
@@ -222,7 +250,7 @@ static void say_prefixes(struct text *t, const struct insn *i)
     if (i->flags & INSN_REP)
         say(t, compares ? "repe " : "rep ");
     if (i->flags & INSN_REPNE)
-        say(t, compares ? "repne " : "rep ");
+        say(t, "repne ");
 }
 
 int x86_disassemble(char *to, size_t n, const struct insn *i, uint64_t rip,
@@ -235,6 +263,8 @@ int x86_disassemble(char *to, size_t n, const struct insn *i, uint64_t rip,
         to[0] = 0;
     say_prefixes(&t, i);
     say_mnemonic(&t, i);
+    if (is_far(i))
+        say(&t, " far");
     for (unsigned k = 0; k < 4 && i->opnd[k].kind; k++) {
         if (k && i->opnd[k].kind == OPND_IMM)
             say_rounding(&t, i);

@@ -15,8 +15,7 @@
 const struct operand_type operand_types[OT_COUNT] = {
 #define X(name, where, form, bytes, memory, number)                            \
     [OT_##name] = {AT_##where, OPND_##form, SZ_##bytes, SZ_##memory, number},
-    OPERAND_TYPES(X)
-#undef X
+#include "x86/operands.def"
 };
 
 #define OPCODE(text, fn, enc, len, prefix, opmap, rexw, opcode, where, ext,    \

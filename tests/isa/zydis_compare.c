@@ -18,8 +18,27 @@ void zydis_open(struct zydis *z, enum decode_mode mode)
         ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
         ZYDIS_DECODER_MODE_CLDEMOTE, ZYDIS_DECODER_MODE_WBNOINVD};
 
+    /* Its text in our spelling, as far as it has a say. */
+    static const struct {
+        ZydisFormatterProperty property;
+        ZyanUPointer value;
+    } spelling[] = {
+        {ZYDIS_FORMATTER_PROP_FORCE_SIZE, ZYAN_TRUE},
+        {ZYDIS_FORMATTER_PROP_FORCE_RELATIVE_RIPREL, ZYAN_TRUE},
+        {ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE},
+        {ZYDIS_FORMATTER_PROP_IMM_SIGNEDNESS, ZYDIS_SIGNEDNESS_UNSIGNED},
+        {ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE, ZYDIS_PADDING_DISABLED},
+        {ZYDIS_FORMATTER_PROP_ADDR_PADDING_RELATIVE, ZYDIS_PADDING_DISABLED},
+        {ZYDIS_FORMATTER_PROP_DISP_PADDING, ZYDIS_PADDING_DISABLED},
+        {ZYDIS_FORMATTER_PROP_IMM_PADDING, ZYDIS_PADDING_DISABLED},
+    };
+
     memset(z, 0, sizeof *z);
     z->mode = mode;
+    ZydisFormatterInit(&z->formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    for (unsigned i = 0; i < ARRAY_LEN(spelling); i++)
+        ZydisFormatterSetProperty(&z->formatter, spelling[i].property,
+                                  spelling[i].value);
     ZydisDecoderInit(&z->decoder, machine[mode], stack[mode]);
     for (unsigned i = 0; i < ARRAY_LEN(off); i++)
         ZydisDecoderEnableMode(&z->decoder, off[i], ZYAN_FALSE);
@@ -241,6 +260,59 @@ static bool evex_same(const struct zydis_pair *p, char *why, size_t n)
     return true;
 }
 
+/* ---- text ---- */
+
+/* Spelling that does not matter: spaces, scale 1, a comma before {sae}, hints
+   of transactional memory; and segments, which Zydis names whenever there is
+   a prefix: memory_same() has compared them. */
+static void normalise(char *s)
+{
+    static const char *const drop[] = {
+        " ",        "*1]", "*1+", "*1-", ",{", "xacquire",
+        "xrelease", "ds:", "es:", "cs:", "ss:"};
+    static const char *const put[] = {"", "]", "+", "-", "{", "",
+                                      "", "",  "",  "",  ""};
+
+    for (unsigned k = 0; k < ARRAY_LEN(drop); k++)
+        for (char *at; (at = strstr(s, drop[k]));) {
+            size_t from = strlen(drop[k]), to = strlen(put[k]);
+
+            memcpy(at, put[k], to);
+            memmove(at + to, at + from, strlen(at + from) + 1);
+        }
+}
+
+/* Where both show the same operands under the same name. Branch targets
+   Zydis does not truncate outside 64-bit mode. */
+static bool text_comparable(const struct zydis_pair *p)
+{
+    unsigned ours = 0, zydis = 0;
+
+    while (ours < 4 && p->i.opnd[ours].kind)
+        ours++;
+    for (unsigned k = 0; k < p->zi.operand_count_visible; k++)
+        zydis += p->zo[k].encoding != ZYDIS_OPERAND_ENCODING_MASK;
+    return ours == zydis && !is_nop(p) &&
+           !strcmp(p->name, ZydisMnemonicGetString(p->zi.mnemonic)) &&
+           (p->z->mode == DECODE_64 || p->i.opnd[0].kind != OPND_REL) &&
+           p->row->byte != 0xae;
+}
+
+static bool text_same(struct zydis_pair *p, char *why, size_t n)
+{
+    char ours[160], zydis[160];
+
+    if (!text_comparable(p))
+        return true;
+    x86_disassemble(ours, sizeof ours, &p->i, 0x1000, p->z->mode);
+    ZydisFormatterFormatInstruction(&p->z->formatter, &p->zi, p->zo,
+                                    p->zi.operand_count_visible, zydis,
+                                    sizeof zydis, 0x1000, NULL);
+    normalise(ours);
+    normalise(zydis);
+    return !strcmp(ours, zydis) || fail(why, n, "text %s, %s", ours, zydis);
+}
+
 /* ---- the instruction ---- */
 
 /* The same thing by another name. */
@@ -317,7 +389,7 @@ static bool pair_same(struct zydis_pair *p, char *why, size_t n)
         return fail(why, n, "%s: length %u, %u", p->name, p->i.len,
                     p->zi.length);
     if (!operands_same(p, why, n) || !evex_same(p, why, n) ||
-        !sizes_same(p, why, n)) {
+        !sizes_same(p, why, n) || !text_same(p, why, n)) {
         char text[200];
 
         snprintf(text, sizeof text, "%s: %s", p->name, why);

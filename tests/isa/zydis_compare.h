@@ -9,6 +9,7 @@
 struct zydis {
     enum decode_mode mode;
     ZydisDecoder decoder;
+    ZydisFormatter formatter;
     uint64_t compared, valid, skipped;
 };
 

@@ -99,7 +99,7 @@ static bool w_outside_64(const struct zydis_pair *p)
 {
     return !p->zok && p->result == DECODE_OK && p->z->mode != DECODE_64 &&
            insn_encoding(&p->i) == ENC_EVEX && (p->i.flags & INSN_REXW) &&
-           p->row->w == W_WIG && !strncmp(p->row->name, "vcvt", 4);
+           !strncmp(p->row->name, "vcvt", 4);
 }
 
 bool zydis_wrong(const struct zydis_pair *p)
