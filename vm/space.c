@@ -316,8 +316,10 @@ static int reserve(struct space *s)
         host_free(old);
         return -LE_NOMEM;
     }
-    memcpy(regions, s->regions, s->nregions * sizeof *regions);
-    memcpy(flat, s->flat, s->nflat * sizeof *flat);
+    if (s->cap_regions) {
+        memcpy(regions, s->regions, s->nregions * sizeof *regions);
+        memcpy(flat, s->flat, s->nflat * sizeof *flat);
+    }
     host_free(s->regions);
     host_free(s->flat);
     host_free(s->old);
