@@ -32,12 +32,6 @@ static bool undefined_for_user(const struct opcode *o)
     return o->feature == FEAT_SMAP || o->feature == FEAT_MONITOR;
 }
 
-/* WAIT looks at TS only where MP says so, and never at EM. */
-static bool is_wait(const struct opcode *o)
-{
-    return o->map == MAP_1 && o->byte == 0x9b;
-}
-
 static enum check_result check_vex(uint32_t key, uint32_t needed)
 {
     if ((key & (MODE_PE | MODE_VM86)) != MODE_PE || !(key & MODE_OSXSAVE) ||
@@ -62,11 +56,8 @@ static enum check_result check_units(const struct opcode *o, uint32_t key)
             return CHECK_UD;
         return key & MODE_TS ? CHECK_NM : CHECK_OK;
     }
-    if (o->props & OP_X87) {
-        if (is_wait(o))
-            return (~key & (MODE_TS | MODE_MP)) ? CHECK_OK : CHECK_NM;
+    if (o->props & OP_X87)
         return key & (MODE_EM | MODE_TS) ? CHECK_NM : CHECK_OK;
-    }
     return CHECK_OK;
 }
 

@@ -306,6 +306,7 @@ static inline void bench_common(struct bench *b)
     s->tr = bench_segment(b, SEL_TSS);
     s->ldt = seg_null(0, 0);
     s->cr0 |= CR0_PE;
+    flags_set(&b->c, FLAG_1);
     s->rip = CODE;
     x86_mode_changed(&b->c);
     tlb_flush_all(&b->c);
