@@ -213,6 +213,8 @@ static int boot_cpu(struct vm *vm, unsigned i, struct err *e)
 
     memset(s, 0, sizeof *s);
     x86_state_reset(s, c->model, i == 0, false);
+    if (vm->machine_ops && vm->machine_ops->cpu_state)
+        vm->machine_ops->cpu_state(vm->machine, i, s);
     if (i == 0 && vm->machine_ops)
         rc = vm->machine_ops->boot(vm->machine, vm, s, e);
     if (rc)

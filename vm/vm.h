@@ -49,6 +49,9 @@ struct machine_ops {
                 struct err *e);
     /* First step of vm_dismantle, with devices still attached; or NULL. */
     void (*destroy)(void *machine, struct vm *vm);
+    /* What firmware changes of every CPU's power-on state (memory types), before
+       boot() and the CPUs take it; or NULL. */
+    void (*cpu_state)(void *machine, unsigned cpu, struct x86_state *s);
 };
 
 /* Why a VM is no longer running. */

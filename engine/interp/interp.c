@@ -167,7 +167,6 @@ int interp_set(struct vcpu *v, const struct x86_state *s, uint32_t groups)
 
     x86_state_copy(&c->s, s, groups);
     c->flags_op = FLAGS_READY;
-    x86_apic_base_changed(c);
     x86_mode_changed(c);
     tlb_flush_all(c);
     block_flush(e);

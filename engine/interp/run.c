@@ -173,6 +173,8 @@ void interp_enter(struct interp_cpu *e)
 
     if (vm_ncpus(c->vcpu->vm) > 1)
         forget_write_tags(c);
+    /* Here and not where state is set: that is done under the lock. */
+    x86_apic_base_changed(c);
     code_pages_enter(e->pages, c->vcpu);
     c->unwind = UNWIND_NONE;
     c->delivering = -1;

@@ -151,7 +151,6 @@ static gpa_t put_dsdt(struct blob *b)
     return blob_address(b, t);
 }
 
-/* ACPI mode is always on (no SMI command port): SCI_EN is set at start. */
 static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
                      gpa_t dsdt)
 {
@@ -163,6 +162,9 @@ static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
     store_le32(t + 36, (uint32_t)facs);
     store_le32(t + 40, (uint32_t)dsdt);
     store_le16(t + 46, ACPI_SCI);
+    store_le32(t + 48, ACPI_SMI_PORT);
+    t[52] = ACPI_SMI_ENABLE;
+    t[53] = ACPI_SMI_DISABLE;
     store_le32(t + 56, pm);     /* PM1a event block: 4 bytes */
     store_le32(t + 64, pm + 4); /* PM1a control block: 2 bytes */
     store_le32(t + 76, pm + 8); /* PM timer: 4 bytes */

@@ -20,6 +20,9 @@ enum {
     ACPI_PM_BASE = 0x600,
     ACPI_GPE_BASE = ACPI_PM_BASE + 0x0c,
     ACPI_SCI = 9,
+    ACPI_SMI_PORT = 0xb2, /* no SMI: the PIIX4 itself takes these commands */
+    ACPI_SMI_ENABLE = 0xf1,
+    ACPI_SMI_DISABLE = 0xf0,
     ACPI_RESET_PORT = 0xcf9,
     ACPI_RESET_VALUE = 6,
 

@@ -120,7 +120,8 @@ static void fadt(void **state)
     assert_int_equal(t[209], t[91] * 8);
     assert_int_equal(t[221], t[92] * 8);
     assert_int_equal(load_le64(t + 120), 0xcf9);
-    assert_int_equal(load_le32(t + 48), 0); /* no SMI: always in ACPI mode */
+    assert_int_equal(load_le32(t + 48), 0xb2);
+    assert_int_equal(load_le16(t + 52), 0xf0f1);
 }
 
 static void madt(void **state)

@@ -1,0 +1,68 @@
+/*
+ * The PC: i440FX host bridge, PIIX3 and PIIX4, and the chips that an AT has,
+ * built from a VM (vm/vm.h) and the device classes of hw/. It starts kernels
+ * without firmware: at every reset the kernel is loaded anew, and what a BIOS
+ * would have set up is set up here.
+ *
+ *   vm_create(&vm)             engine, CPUs, RAM
+ *   pc_create(vm, &config)     everything else; vm_set_machine() included
+ *   vm_start(vm) …             vm/ calls pc_destroy() by itself
+ *
+ * Memory map: RAM at 0–9ffff and from 100000 up, at most 3 GB below 4 GB and
+ * the rest from 4 GB on; a0000–dffff PCI; e0000–fffff tables and the little
+ * BIOS of bios.h; c0000000–febfffff PCI; fec00000 IOAPIC; fed00000 HPET;
+ * fee00000 local APICs; ffff0000 ROM, the same as f0000.
+ *
+ * Thread: pc_create on the controlling thread, no lock held. The rest as said.
+ */
+#ifndef MACHINE_PC_H
+#define MACHINE_PC_H
+
+#include "machine/boot.h"
+#include "vm/vm.h"
+
+enum { PC_SERIALS = 4, PC_DISKS = 16 };
+
+struct pc_disk {
+    struct blk *blk;    /* borrowed for the VM's life */
+    const char *serial; /* NULL: the image's id */
+    bool readonly;
+};
+
+/* Everything that is pointed to is borrowed for the VM's life. */
+struct pc_config {
+    /* What to boot. Loaded again at every reset. */
+    struct boot_bytes kernel, initrd; /* names for error texts */
+    const char *cmdline;
+    enum boot_entry entry;
+    bool self_unpack; /* leave unpacking a bzImage to the guest's CPU */
+    bool no_acpi;     /* no ACPI tables (MP tables are always there) */
+
+    struct chardev *serial[PC_SERIALS]; /* NULL: no such port */
+    struct pc_disk disk[PC_DISKS];
+    unsigned ndisks;
+    struct chardev *console; /* virtio console; NULL: none */
+    bool no_rng;             /* leave the virtio entropy device out */
+    bool debug_exit;         /* port 0xf4 ends the VM */
+    bool test_device;        /* ports and memory for test kernels */
+
+    uint8_t uuid[16]; /* all zero: a random one */
+};
+
+struct pc;
+
+/*
+ * Attaches all devices to vm and makes the PC its machine. On an error the
+ * caller destroys vm.
+ */
+int pc_create(struct vm *vm, const struct pc_config *config, struct pc **out,
+              struct err *e);
+
+/* How the kernel was started, for the log; after vm_start(). */
+const char *pc_boot_method(const struct pc *pc);
+
+/* Presses the power button. False: the guest does not listen. Takes the
+   machine lock. */
+bool pc_power_button(struct pc *pc);
+
+#endif
