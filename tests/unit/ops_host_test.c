@@ -448,6 +448,81 @@ static void groups_same_as_host(void **state)
         }
 }
 
+/* --- strings: the same memory, overlapping and across pages --- */
+enum { STRINGS = 3 * 4096 };
+
+static uint8_t string_start[STRINGS], string_guest[STRINGS];
+
+/* Bytes that repeat often, so that comparisons run for a while. */
+static void string_memory(uint8_t *mem)
+{
+    uint64_t v = fx_random();
+    unsigned period = 1 + v % 9, flips = v >> 8 & 3;
+
+    for (unsigned k = 0; k < STRINGS; k++)
+        mem[k] = (uint8_t)(v >> 8 * (k % period % 8));
+    for (unsigned k = 0; k < flips; k++)
+        mem[fx_random() % STRINGS] ^= 1;
+}
+
+static void string_once(uint8_t op, uint8_t prefix, unsigned size)
+{
+    struct code k = {{0}, 0};
+    uint8_t *mem = fx.host + DATA;
+    struct cpu *c = fx.cpu;
+    struct host_regs r, before;
+    bool down = fx_random() % 4 == 0;
+    uint64_t middle = (uintptr_t)mem + (down ? 6000 : 4000);
+
+    if (prefix)
+        put(&k, prefix);
+    if (size == 2)
+        put(&k, 0x66);
+    if (size == 8)
+        put(&k, 0x48);
+    put(&k, op | (size > 1));
+    string_memory(mem);
+    for (unsigned n = 0; n < 16; n++)
+        r.gpr[n] = fx_random();
+    r.gpr[RSI] = middle + fx_random() % 200;
+    r.gpr[RDI] = fx_random() & 1 ? r.gpr[RSI] + fx_random() % 33 - 16
+                                 : middle + fx_random() % 1000;
+    r.gpr[RCX] = fx_random() % (fx_random() & 1 ? 20 : 4600 / size);
+    if (fx_random() & 1)
+        r.gpr[RAX] = load_le64((void *)(uintptr_t)r.gpr[RDI]);
+    r.rflags = FLAG_1 | (fx_random() & FLAGS_STATUS) | (down ? FLAG_DF : 0);
+    before = r;
+    memcpy(string_start, mem, STRINGS);
+    memcpy(c->s.gpr, r.gpr, sizeof r.gpr);
+    flags_set(c, r.rflags);
+    assert_int_equal(fx_run_bytes(k.b, k.n), RAN);
+    memcpy(string_guest, mem, STRINGS);
+    memcpy(mem, string_start, STRINGS);
+    assert_int_equal(run_on_host(&r, k.b, k.n), RAN);
+    if (memcmp(mem, string_guest, STRINGS))
+        describe(&k, &before, "memory");
+    for (unsigned n = 0; n < 16; n++)
+        if (n != RSP && c->s.gpr[n] != r.gpr[n])
+            describe(&k, &before, "register");
+    if ((flags_get(c) ^ r.rflags) & FLAGS_STATUS)
+        describe(&k, &before, "flags");
+}
+
+static void strings_same_as_host(void **state)
+{
+    static const uint8_t ops[] = {0xa4, 0xa6, 0xaa, 0xac, 0xae};
+    static const uint8_t prefixes[] = {0, 0xf3, 0xf2};
+
+    (void)state;
+    catch_faults();
+    fx_mode64(3);
+    for (unsigned o = 0; o < ARRAY_LEN(ops); o++)
+        for (unsigned p = 0; p < ARRAY_LEN(prefixes); p++)
+            for (unsigned size = 1; size <= 8; size *= 2)
+                for (unsigned t = 0; t < 150; t++)
+                    string_once(ops[o], prefixes[p], size);
+}
+
 static int setup(void **state)
 {
     exact = getenv("LODGE_EXACT_HOST") != NULL;
@@ -469,6 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_host),
         cmocka_unit_test(groups_same_as_host),
+        cmocka_unit_test(strings_same_as_host),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

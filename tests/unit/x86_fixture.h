@@ -96,6 +96,7 @@ UNUSED static void fx_mode64(unsigned cpl)
     fx.cpu->mode_key = MODE_CODE64 | MODE_PE | MODE_LMA | MODE_SS32 |
                        MODE_FLAT | MODE_PG | cpl << MODE_CPL_SHIFT;
     x86_mode_changed(fx.cpu);
+    tlb_flush_all(fx.cpu);
 }
 
 /* Protected mode without paging, flat; D and SS.B by bits. */
@@ -113,6 +114,7 @@ UNUSED static void fx_protected(unsigned bits, unsigned cpl)
     fx.cpu->mode_key = (bits == 32 ? MODE_CODE32 | MODE_SS32 : MODE_CODE16) |
                        MODE_PE | MODE_FLAT | cpl << MODE_CPL_SHIFT;
     x86_mode_changed(fx.cpu);
+    tlb_flush_all(fx.cpu);
 }
 
 UNUSED static void fx_real(void)
@@ -127,6 +129,7 @@ UNUSED static void fx_real(void)
     fx.mode = DECODE_16;
     fx.cpu->mode_key = MODE_CODE16;
     x86_mode_changed(fx.cpu);
+    tlb_flush_all(fx.cpu);
 }
 
 UNUSED static void fx_vm86(unsigned iopl)
@@ -140,6 +143,7 @@ UNUSED static void fx_vm86(unsigned iopl)
     fx.cpu->mode_key =
         MODE_CODE16 | MODE_PE | MODE_VM86 | MODE_CPL | (iopl << 17);
     x86_mode_changed(fx.cpu);
+    tlb_flush_all(fx.cpu);
 }
 
 /*
