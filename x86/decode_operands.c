@@ -70,7 +70,9 @@ static unsigned disp8_scale(const struct decoder *d, unsigned memory)
 {
     if (d->encoding != ENC_EVEX)
         return 1;
-    return d->row->tuple >= T_E8 ? 1u << (d->row->tuple - T_E8) : memory;
+    if (d->row->tuple >= T_E8 && d->row->tuple <= T_E64)
+        return 1u << (d->row->tuple - T_E8);
+    return memory;
 }
 
 static void take_disp(struct decoder *d, struct insn *i, unsigned bytes,

@@ -1,7 +1,22 @@
 #include "x86/fpu.h"
 
+void fpu_set_top(uint8_t *fx, unsigned top)
+{
+    unsigned by = (top - fpu_top(fx)) & 7;
+    uint8_t old[FX_XMM - FX_ST];
+
+    if (!by)
+        return;
+    memcpy(old, fx + FX_ST, sizeof old);
+    for (unsigned r = 0; r < 8; r++)
+        memcpy(fx + FX_ST + 16 * r, old + 16 * ((r + by) & 7), 16);
+    store_le16(fx + FX_FSW, (uint16_t)((fpu_sw(fx) & ~(unsigned)FSW_TOP) |
+                                       top << FSW_TOP_SHIFT));
+}
+
 void fpu_init(uint8_t *fx)
 {
+    fpu_set_top(fx, 0);
     memset(fx, 0, FX_MXCSR);
     store_le16(fx + FX_FCW, FCW_INIT);
 }

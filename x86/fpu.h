@@ -97,6 +97,8 @@ static inline void fpu_set_cw(uint8_t *fx, unsigned cw)
 }
 
 /* --- x86/fpu.c --- */
+/* Moves TOP. The image has the registers in stack order, so they move too. */
+void fpu_set_top(uint8_t *fx, unsigned top);
 /* FNINIT: words, tags and pointers; the registers keep their contents. */
 void fpu_init(uint8_t *fx);
 /* The full tag word (FNSTENV), by physical register, and back. */

@@ -346,7 +346,7 @@ void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n)
 {
     const uint8_t *in = from;
 
-    if (n > 8)
+    if (n > 8 || left_in_page(a) < n)
         mem_probe(c, a, n, true);
     while (n) {
         unsigned piece = MIN(n, left_in_page(a));

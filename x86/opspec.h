@@ -75,6 +75,9 @@ enum opcode_evex {
     EV_SAE = 1 << 4,  /* suppress all exceptions in register forms */
     EV_DISTINCT = 1 << 5, /* gather: destination, index and mask differ;
                              complex FP16: destination is no source */
+    EV_NF = 1 << 6,     /* all of the memory operand may fault, under any mask:
+                           no fault suppression */
+    EV_REPEAT = 1 << 7, /* the memory operand is repeated over the register */
 };
 
 /* struct opcode.tuple: broadcast element, or what disp8 counts. */
@@ -87,6 +90,10 @@ enum opcode_tuple {
     T_E16,
     T_E32,
     T_E64, /* disp8 counts elements of 1, 2, 4, 8 bytes */
+    T_M8,
+    T_M16,
+    T_M32,
+    T_M64, /* as T_NONE; a mask bit stands for 1, 2, 4, 8 bytes of it */
 };
 
 /* Operand sizes: a number of bytes, or by rule. */

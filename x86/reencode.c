@@ -148,16 +148,26 @@ static void take_operand(struct fields *f, const struct insn *i, unsigned k,
     }
 }
 
+/*
+ * VEX.W and EVEX.W: the row's; but where it says the size of a general
+ * register it counts in 64-bit mode only, and there it is the operand size.
+ */
+static bool wants_w_vex(const struct insn *i, const struct opcode *row)
+{
+    for (unsigned k = 0; k < ARRAY_LEN(row->operand); k++) {
+        const struct operand_type *t = &operand_types[row->operand[k]];
+
+        if (t->kind == OPND_GPR && t->size == SZ_y)
+            return i->osize == 8;
+    }
+    return row->w == W_W1;
+}
+
 static bool wants_w(const struct insn *i, const struct opcode *row)
 {
-    /* W1 outside 64-bit mode, where W is ignored: it would not be here. */
-    if ((row->mode & ROW_NO64) && insn_encoding(i) != ENC_LEGACY)
-        return false;
-    if (row->w != W_WIG)
-        return row->w == W_W1;
-    if (insn_encoding(i) == ENC_LEGACY)
-        return i->flags & INSN_REXW;
-    return row->size == SIZE_y && i->osize == 8;
+    if (insn_encoding(i) != ENC_LEGACY)
+        return wants_w_vex(i, row);
+    return row->w == W_WIG ? i->flags & INSN_REXW : row->w == W_W1;
 }
 
 static void take_memory(struct fields *f, const struct insn *i,

@@ -5,11 +5,13 @@
 #include "x86/ops/vector.h"
 
 #include "x86/flags.h"
+#include "x86/opspec.h"
 
 /* --- floating-point exceptions (SDM volume 1, 11.5 and appendix E) --- */
 enum {
     PRECOMPUTATION = 7, /* IE, DE, ZE: found before there is a result */
     FLAG_UE = 1 << 4,
+    EVEX_B = 1 << 3, /* in insn.evex */
 };
 
 /* The destination, to put it back when an exception is raised. */
@@ -51,12 +53,51 @@ static uint32_t run_masked(struct cpu *c, hostvec_stub *stub, void *mem,
     return hostvec_mxcsr() & MXCSR_FLAGS;
 }
 
+/* Is the result FP16? The mnemonic's end says so: vaddph, vcvtps2phx. */
+static bool makes_fp16(const struct opcode *row)
+{
+    size_t n = strlen(row->name);
+    const char *end = row->name + n - (n > 3 && row->name[n - 1] == 'x');
+
+    return n > 3 && end[-1] == 'h' && (end[-2] == 'p' || end[-2] == 's');
+}
+
+/* Is there a denormal among the results? */
+static bool has_fp16_denormal(const struct cpu *c, const struct insn *i,
+                              const uint8_t *mem)
+{
+    const struct opcode *row = insn_opcode(i);
+    const struct operand *o = &i->opnd[0];
+    const uint8_t *result = o->kind == OPND_VEC ? c->s.zmm[o->reg] : mem;
+    uint64_t mask = vector_opmask(i) ? c->s.k[vector_opmask(i)] : ~0ull;
+
+    for (unsigned k = 0; k < (row->l == L_LIG ? 1 : o->size / 2u); k++) {
+        unsigned v = load_le16(result + 2 * k);
+
+        if ((mask >> k & 1) && !(v & 0x7c00) && (v & 0x3ff))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Underflow, when unmasked, is raised by every tiny result, also an exact
+ * one, of which the host says nothing with all masked. Flushing to zero makes
+ * it tell; but FP16 is never flushed, so there one must look. Of FP16 only
+ * what rounds can underflow: minima, maxima and parts of a number cannot.
+ */
+static bool is_fp16_arithmetic(const struct opcode *row)
+{
+    bool vcvtps2ph = row->map == MAP_0F3A && row->byte == 0x1d;
+
+    return (row->evex & EV_ER || vcvtps2ph) && makes_fp16(row);
+}
+
 /*
  * Some exceptions are unmasked. What the host raises with all masked is what
- * this instruction raises, but for two things. A tiny result that is exact
- * raises underflow only when that is unmasked: flushing to zero shows it (not
- * for FP16, which is never flushed). And with overflow or underflow unmasked
- * the precision flag tells of a result with unbounded exponent.
+ * this instruction raises, but for exact underflow, and this: with overflow
+ * or underflow unmasked the precision flag tells of a result with unbounded
+ * exponent.
  * SPEC: here it tells of the masked result.
  */
 static COLD uint32_t execute_unmasked(struct cpu *c, const struct insn *i,
@@ -71,13 +112,17 @@ static COLD uint32_t execute_unmasked(struct cpu *c, const struct insn *i,
 
     save_destination(c, i, &saved);
     if (unmasked & FLAG_UE) {
-        control &= ~(uint32_t)MXCSR_FTZ; /* has no effect then */
         tiny = run_masked(c, stub, mem, control | MXCSR_FTZ) & FLAG_UE;
         restore_destination(c, i, &saved);
         v->frame = frame;
     }
+    if (tiny) /* nothing is flushed when underflow is unmasked */
+        control &= ~(uint32_t)MXCSR_FTZ;
     raised = run_masked(c, stub, mem, control) | tiny;
     hostvec_set_mxcsr(MXCSR_INIT);
+    if ((unmasked & FLAG_UE) && is_fp16_arithmetic(insn_opcode(i)) &&
+        has_fp16_denormal(c, i, mem))
+        raised |= FLAG_UE;
     if (!(raised & unmasked))
         return raised;
     restore_destination(c, i, &saved);
@@ -88,12 +133,24 @@ static COLD uint32_t execute_unmasked(struct cpu *c, const struct insn *i,
 }
 
 /*
+ * As if all exceptions were masked: with {sae} or a rounding in the
+ * instruction, and complex multiplications of FP16 (SDM, VFMULCPH).
+ */
+static bool never_traps(const struct insn *i)
+{
+    bool sae = insn_encoding(i) == ENC_EVEX && (i->evex & EVEX_B) &&
+               !(i->flags & INSN_MEM);
+
+    return sae || (insn_opcode(i)->evex & EV_DISTINCT);
+}
+
+/*
  * All masked. The host's MXCSR is only loaded when the guest's control bits
  * are not the default, or when a flag is up that the guest's has not.
  */
 static uint32_t execute_masked(struct cpu *c, hostvec_stub *stub, void *mem)
 {
-    uint32_t control = c->s.mxcsr & ~(uint32_t)MXCSR_FLAGS;
+    uint32_t control = (c->s.mxcsr & ~(uint32_t)MXCSR_FLAGS) | MXCSR_MASKS;
     uint32_t host = hostvec_mxcsr(), raised;
     struct hostvec *v = c->hostvec;
 
@@ -133,7 +190,7 @@ uint32_t vector_execute(struct cpu *c, const struct insn *i, void *mem)
         stub(&c->s, mem, &v->frame);
         return 0;
     }
-    if (likely((c->s.mxcsr & MXCSR_MASKS) == MXCSR_MASKS))
+    if (likely((c->s.mxcsr & MXCSR_MASKS) == MXCSR_MASKS) || never_traps(i))
         return execute_masked(c, stub, mem);
     return execute_unmasked(c, i, stub, mem);
 }
@@ -163,10 +220,12 @@ static ALWAYS_INLINE void *in_place(struct cpu *c, gva_t a, unsigned n,
 {
     struct tlb_entry *e = tlb_at(c, a);
     uint64_t tag = write ? e->write : e->read;
+    uintptr_t host = (uintptr_t)(a + e->addend);
 
-    if ((a & (n - 1)) || tag != ((a + n - 1) & PAGE_MASK))
+    if ((host & (n - 1)) || tag != ((a + n - 1) & PAGE_MASK) ||
+        tlb_crosses(a, n))
         return NULL;
-    return (void *)(uintptr_t)(a + e->addend);
+    return (void *)host;
 }
 
 static gva_t operand_address(struct cpu *c, const struct insn *i, unsigned n,
@@ -202,6 +261,7 @@ static void execute_and_store(struct cpu *c, const struct insn *i, unsigned n)
     if (!(insn_opcode(i)->props & OP_FPEXC))
         mem = in_place(c, a, n, true);
     raised = vector_execute(c, i, mem ? mem : v->mem);
+    c->s.mxcsr |= raised; /* as CPUs do, even if the write faults */
     if (!mem)
         mem_write_bytes(c, a, v->mem, n);
     vector_commit(c, i, raised);
@@ -241,16 +301,8 @@ void op_vzero(struct cpu *c, const struct insn *i)
 /* --- MMX: the x87 registers by their physical number --- */
 void mmx_enter(uint8_t *fx)
 {
-    unsigned top = fpu_top(fx);
-    uint8_t old[128];
-
     fx[FX_FTW] = 0xff;
-    if (!top)
-        return;
-    memcpy(old, fx + FX_ST, sizeof old);
-    for (unsigned r = 0; r < 8; r++)
-        memcpy(fx + FX_ST + 16 * r, old + 16 * ((r - top) & 7), 16);
-    store_le16(fx + FX_FSW, (uint16_t)(fpu_sw(fx) & ~FSW_TOP));
+    fpu_set_top(fx, 0);
 }
 
 static bool uses_mmx(const struct insn *i)

@@ -13,8 +13,7 @@
 /*
  * Executes i with its memory operand at mem and writes the registers it
  * writes. Raises #UD where the host cannot, #XM (with MXCSR's flags) for an
- * unmasked exception. Returns the MXCSR flags raised, which the caller puts
- * into MXCSR once its memory write has not faulted.
+ * unmasked exception. Returns the MXCSR flags raised, for vector_commit().
  */
 uint32_t vector_execute(struct cpu *c, const struct insn *i, void *mem);
 
@@ -46,7 +45,5 @@ static inline unsigned vector_opmask(const struct insn *i)
 
 /* Makes the x87 registers MMX ones: TOP 0, none empty. */
 void mmx_enter(uint8_t *fx);
-
-void op_vzero(struct cpu *c, const struct insn *i);
 
 #endif

@@ -98,18 +98,21 @@ static bool is_maskmov_bytes(const struct insn *i)
 static void maskmov_bytes(struct cpu *c, const struct insn *i)
 {
     unsigned from = i->opnd[0].reg, mask = i->opnd[1].reg;
-    uint8_t *fx = c->s.fxsave, old[FX_X87_SIZE];
+    bool mmx = i->opnd[0].kind == OPND_MMX;
+    unsigned n = mmx ? 8 : 16;
+    uint8_t *fx = c->s.fxsave;
 
-    if (i->opnd[0].kind == OPND_VEC) {
-        write_parts(c, i, c->s.zmm[from], sign_mask(c->s.zmm[mask], 16, 1));
-        return;
+    if (mmx) {
+        fpu_check_pending(c);
+        mmx_enter(fx);
     }
-    fpu_check_pending(c);
-    memcpy(old, fx, sizeof old);
-    mmx_enter(old);
-    write_parts(c, i, old + FX_ST + 16 * from,
-                sign_mask(old + FX_ST + 16 * mask, 8, 1));
-    memcpy(fx, old, sizeof old);
+    /* All of it must be writable, as CPUs have it. */
+    mem_probe(c, op_address(c, i, n, true), n, true);
+    if (mmx)
+        write_parts(c, i, fx + FX_ST + 16 * from,
+                    sign_mask(fx + FX_ST + 16 * mask, n, 1));
+    else
+        write_parts(c, i, c->s.zmm[from], sign_mask(c->s.zmm[mask], n, 1));
 }
 
 /* --- VMASKMOVPS, VPMASKMOVD and so on: by the top bits of vvvv --- */
@@ -251,36 +254,50 @@ static unsigned whole_operand(const struct insn *i, unsigned k)
     }
 }
 
-/* Bytes of memory that a mask bit governs; 0: it is not so simple. */
-static unsigned mask_granule(const struct opcode *row)
+/* Bytes of memory that a mask bit stands for; 0: it is not so simple. */
+static unsigned mask_granule(const struct insn *i, unsigned k)
 {
+    const struct opcode *row = insn_opcode(i);
+
+    if (row->l == L_LIG) /* scalar: all of it, and bit 0 */
+        return i->opnd[k].size;
     switch (row->tuple) {
+    case T_M8: return 1;
     case T_B16:
-    case T_E16: return 2;
+    case T_M16: return 2;
     case T_B32:
-    case T_E32: return 4;
+    case T_M32: return 4;
     case T_B64:
-    case T_E64: return 8;
-    case T_E8: return 1;
+    case T_M64: return 8;
     default: return 0;
     }
 }
 
-/*
- * Which bytes of the memory operand k are accessed: all of it where the row
- * has no fault suppression (it shuffles, so that a mask bit is no matter of
- * one element); with broadcast, the one element if any is wanted.
- */
+/* A mask of count elements laid over memory of only n, again and again. */
+static uint64_t fold_mask(uint64_t mask, unsigned count, unsigned n)
+{
+    uint64_t folded = 0;
+
+    for (unsigned k = 0; k < count; k += n)
+        folded |= mask >> k;
+    return folded & mask_low(n);
+}
+
+/* Which bytes of the memory operand k the mask selects. */
 static uint64_t bytes_wanted(const struct insn *i, unsigned k, uint64_t mask)
 {
-    unsigned granule = mask_granule(insn_opcode(i));
-    unsigned n = i->opnd[k].size, count;
+    unsigned granule = mask_granule(i, k), n = i->opnd[k].size, count;
 
     if (!granule)
         return mask_low(n);
-    count = whole_operand(i, k) / granule;
+    if (insn_opcode(i)->evex & EV_REPEAT) {
+        count = n / granule;
+        mask =
+            fold_mask(mask & mask_low(i->vl / granule), i->vl / granule, count);
+    } else
+        count = whole_operand(i, k) / granule;
     mask &= mask_low(count);
-    if (n < count * granule)
+    if (n < count * granule) /* one element for all */
         return mask ? mask_low(n) : 0;
     return bytes_of_elements(mask, count, granule);
 }
@@ -288,21 +305,25 @@ static uint64_t bytes_wanted(const struct insn *i, unsigned k, uint64_t mask)
 void vector_under_mask(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
-    bool store = vector_is_store(i);
+    const struct opcode *row = insn_opcode(i);
+    bool store = vector_is_store(i), all = row->evex & EV_NF;
     unsigned k = vector_mem_operand(i), n = i->opnd[k].size;
     uint64_t bytes = bytes_wanted(i, k, c->s.k[vector_opmask(i)]);
     uint32_t raised;
 
     /* With nothing to access, alignment does not matter either. */
-    if ((insn_opcode(i)->props & OP_ALIGN) && bytes &&
+    if ((row->props & OP_ALIGN) && bytes &&
         (op_address(c, i, n, store) & (n - 1)))
         x86_raise_gp0(c);
     if (!store) {
-        read_parts(c, i, v->mem, bytes);
+        read_parts(c, i, v->mem, all ? mask_low(n) : bytes);
         vector_commit(c, i, vector_execute(c, i, v->mem));
         return;
     }
+    if (all)
+        mem_probe(c, op_address(c, i, n, true), n, true);
     raised = vector_execute(c, i, v->mem);
+    c->s.mxcsr |= raised; /* even if the write faults */
     write_parts(c, i, v->mem, bytes);
     vector_commit(c, i, raised);
 }

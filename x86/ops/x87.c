@@ -269,6 +269,7 @@ static void env_take(struct cpu *c, const struct insn *i, const uint8_t *from)
 
     if (in_code64(c) || feature_has(&c->model->features, FEAT_ZERO_FCS_FDS))
         p.fcs = p.fds = 0;
+    fpu_set_top(fx, load_le16(from + step) >> FSW_TOP_SHIFT & 7);
     fpu_set_words(fx, load_le16(from), load_le16(from + step));
     fpu_set_full_tags(fx, load_le16(from + 2 * step));
     store_le16(fx + FX_FOP, p.fop);
