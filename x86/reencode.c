@@ -151,16 +151,18 @@ static void take_operand(struct fields *f, const struct insn *i, unsigned k,
 /*
  * VEX.W and EVEX.W: the row's; but where it says the size of a general
  * register it counts in 64-bit mode only, and there it is the operand size.
+ * (WIG: VPCMPESTRx has such registers, and they are implied.)
  */
 static bool wants_w_vex(const struct insn *i, const struct opcode *row)
 {
+    bool by_size = row->w == W_WIG;
+
     for (unsigned k = 0; k < ARRAY_LEN(row->operand); k++) {
         const struct operand_type *t = &operand_types[row->operand[k]];
 
-        if (t->kind == OPND_GPR && t->size == SZ_y)
-            return i->osize == 8;
+        by_size |= t->kind == OPND_GPR && (t->size == SZ_y || t->size == SZ_v);
     }
-    return row->w == W_W1;
+    return by_size ? i->osize == 8 : row->w == W_W1;
 }
 
 static bool wants_w(const struct insn *i, const struct opcode *row)

@@ -220,7 +220,6 @@ static void test_masked(void **state)
         }
         bad += failed;
     }
-    fprintf(stderr, "%u runs, %u faults, %u failures\n", runs, faults, bad);
     assert_int_equal(bad, 0);
     assert_true(faults > runs / 4 && faults < runs);
 }
@@ -265,7 +264,6 @@ static void test_indexed(void **state)
         }
         bad += failed;
     }
-    fprintf(stderr, "%u runs, %u faults, %u failures\n", runs, faults, bad);
     assert_int_equal(bad, 0);
     assert_true(faults > runs / 20 && faults < runs);
 }
