@@ -12,6 +12,12 @@
     X(mc146818) \
     X(hpet) \
     X(serial) \
+    X(i8042) \
+    X(dma8237) \
+    X(debug_exit) \
+    X(port80) \
+    X(port92) \
+    X(testdev) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \
     X(piix3) \

@@ -124,7 +124,21 @@ struct env {
     struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */
     struct irq nmi_mask;     /* i8254: no NMI while asserted (RTC, port 0x70) */
     struct input_sink input; /* i8042: where keys and the mouse go */
+    struct dev *isa_dma;     /* dma8237: see hw/timer/dma8237.h */
+    uint8_t a20;             /* enum a20_source: who holds A20 enabled */
 };
+
+/* The A20 line is enabled while any of these wants it to be. */
+enum a20_source { A20_KBC = 1, A20_PORT92 = 2 };
+
+static inline void env_hold_a20(struct env *env, enum a20_source who, bool on)
+{
+    bool was = env->a20;
+
+    env->a20 = (uint8_t)(on ? env->a20 | who : env->a20 & ~who);
+    if (was != (env->a20 != 0))
+        env->set_a20(env, !was);
+}
 
 static inline uint64_t env_now(struct env *env)
 {

@@ -1,0 +1,85 @@
+/*
+ * Port 0x92, system control port A: fast A20 and fast reset. Machine lock
+ * held. Spec: 82371SB (PIIX3), "Port 92 Register"; IBM PS/2 technical
+ * reference.
+ */
+#include "lodge/device.h"
+
+enum { FAST_INIT = 1 << 0, FAST_A20 = 1 << 1 };
+
+struct port92 {
+    struct dev dev;
+    struct region port;
+    uint8_t value;
+};
+
+static uint64_t port_read(void *dev, uint64_t off UNUSED, unsigned bytes UNUSED)
+{
+    return ((struct port92 *)dev)->value;
+}
+
+static void port_write(void *dev, uint64_t off UNUSED, uint64_t v,
+                       unsigned bytes UNUSED)
+{
+    struct port92 *p = dev;
+    struct env *env = p->dev.env;
+    bool rises = (v & FAST_INIT) && !(p->value & FAST_INIT);
+
+    p->value = v & (FAST_INIT | FAST_A20);
+    env_hold_a20(env, A20_PORT92, v & FAST_A20);
+    if (rises)
+        env->reset(env);
+}
+
+static const struct region_ops port_ops = {port_read, port_write, 1, 1};
+
+static int port92_attach(struct dev *d, struct env *env, struct err *e)
+{
+    struct port92 *p = container_of(d, struct port92, dev);
+
+    d->env = env;
+    p->port = (struct region){
+        .name = "port 92", .size = 1, .ops = &port_ops, .dev = p};
+    if (space_map(env->io, 0x92, &p->port, 0))
+        return err_set(e, LE_NOMEM, "cannot map port 0x92");
+    return 0;
+}
+
+static void port92_reset(struct dev *d, bool cold UNUSED)
+{
+    struct port92 *p = container_of(d, struct port92, dev);
+
+    p->value = 0;
+    env_hold_a20(d->env, A20_PORT92, false);
+}
+
+static void port92_detach(struct dev *d)
+{
+    space_unmap(&container_of(d, struct port92, dev)->port);
+}
+
+static int port92_loaded(struct dev *d, uint16_t version UNUSED)
+{
+    struct port92 *p = container_of(d, struct port92, dev);
+
+    env_hold_a20(d->env, A20_PORT92, p->value & FAST_A20);
+    return 0;
+}
+
+static const struct field port92_state[] = {
+    FIELD_MAX(struct port92, value, 8, FAST_INIT | FAST_A20),
+    FIELD_END,
+};
+
+const struct dev_class port92_class = {
+    .name = "port92",
+    .summary = "fast A20 gate and reset",
+    .spec = "82371SB (PIIX3)",
+    .size = sizeof(struct port92),
+    .state = port92_state,
+    .version = 1,
+    .attach = port92_attach,
+    .reset = port92_reset,
+    .loaded = port92_loaded,
+    .detach = port92_detach,
+};
