@@ -1,5 +1,6 @@
 /* The I/O loop and its timers: host/posix/{loop,timers}.c. */
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -359,6 +360,48 @@ static void event_deadline(void **state)
     assert_false(host_event_wait(&f->event, 0));
 }
 
+/* --- mutexes --- */
+
+struct shared {
+    struct host_mutex lock;
+    uint64_t a, b; /* equal whenever the lock is free */
+    bool bad;
+};
+
+enum { TURNS = 30000, THREADS = 4 };
+
+static void take_turns(void *arg)
+{
+    struct shared *s = arg;
+
+    for (unsigned i = 0; i < TURNS; i++) {
+        host_mutex_lock(&s->lock);
+        s->bad |= s->a != s->b;
+        s->a++;
+        if (i % 1000 == 0)
+            sched_yield(); /* so that others come to wait */
+        s->b++;
+        host_mutex_unlock(&s->lock);
+    }
+}
+
+static void mutexes_exclude(void **state)
+{
+    static struct shared s;
+    struct host_thread *t[THREADS];
+
+    (void)state;
+    host_mutex_init(&s.lock);
+    for (unsigned i = 0; i < THREADS; i++)
+        t[i] = host_thread_start("turns", take_turns, &s);
+    for (unsigned i = 0; i < THREADS; i++)
+        host_thread_join(t[i]);
+    assert_false(s.bad);
+    assert_int_equal(s.a, THREADS * TURNS);
+    assert_int_equal(s.b, s.a);
+    host_mutex_destroy(&s.lock);
+}
+
 #define LOOP_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -373,6 +416,7 @@ int main(void)
         LOOP_TEST(regular_file),
         LOOP_TEST(stop_while_fetched),
         LOOP_TEST(event_deadline),
+        cmocka_unit_test(mutexes_exclude),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
