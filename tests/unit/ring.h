@@ -14,16 +14,20 @@ struct ring {
     uint16_t idx, seen;         /* next to make available; used ones seen */
 };
 
-/* Takes 64 KB at `base`. */
+/* An empty one in the 64 KB at `base`. */
 static UNUSED struct ring ring_make(struct board *b, uint64_t base,
                                     unsigned size)
 {
-    memset(b->env.ram + base, 0, 0x10000);
-    return (struct ring){.ram = b->env.ram,
-                         .size = size,
-                         .desc = base,
-                         .avail = base + 0x8000,
-                         .used = base + 0xa000};
+    struct ring r = {.ram = b->env.ram,
+                     .size = size,
+                     .desc = base,
+                     .avail = base + 0x8000,
+                     .used = base + 0xa000};
+
+    memset(r.ram + r.desc, 0, 16 * size);
+    memset(r.ram + r.avail, 0, 6 + 2 * size);
+    memset(r.ram + r.used, 0, 6 + 8 * size);
+    return r;
 }
 
 /* A descriptor anywhere, so also in an indirect table. */

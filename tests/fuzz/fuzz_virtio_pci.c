@@ -1,0 +1,267 @@
+/*
+ * A driver gone wild: virtio block, console and entropy devices on the PCI
+ * bus, their rings, registers and requests as the input has them, a disk that
+ * answers late, in any order and with errors, pauses, resets and snapshots in
+ * between. Nothing may crash, leak or be counted wrong.
+ */
+#define BOARD_WITHOUT_CMOCKA
+#include "hw/virtio/virtio_pci.h"
+#include "tests/fuzz/input.h"
+#include "tests/unit/ring.h"
+
+extern const struct dev_class i440fx_class, piix3_class, virtio_blk_class,
+    virtio_console_class, virtio_rng_class;
+
+enum { NDEVS = 3, TURNS = 600, HELD = 64, DISK = 1 << 16, QUEUE_SIZE = 16 };
+enum { RINGS = 0x200000, RING_STEP = 0x10000, DATA = 0x300000 };
+
+static const uint8_t devfns[NDEVS] = {PCI_DEVFN(2, 0), PCI_DEVFN(3, 0),
+                                      PCI_DEVFN(4, 0)};
+
+struct rig {
+    struct board *b;
+    struct dev *host, *isa, *dev[NDEVS];
+    struct blk blk;
+    struct blk_req *held[HELD];
+    unsigned nheld;
+    struct chardev chr;
+    size_t room;
+    struct ring ring[NDEVS][2];
+};
+
+/* --- the other side of the devices --- */
+
+static void disk_submit(struct blk *blk, struct blk_req *q)
+{
+    struct rig *r = container_of(blk, struct rig, blk);
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < q->nsg; i++)
+        sum += q->sg[i].n;
+    if (r->nheld == HELD || q->off > DISK || q->len > DISK - q->off ||
+        (q->nsg && sum != q->len))
+        abort();
+    r->held[r->nheld++] = q;
+}
+
+static const struct blk_ops disk_ops = {.submit = disk_submit};
+
+static void answer(struct rig *r, unsigned i, int error)
+{
+    struct blk_req *q = r->held[i];
+
+    r->held[i] = r->held[--r->nheld];
+    for (unsigned k = 0; k < q->nsg && q->op == BLK_READ; k++)
+        memset(q->sg[k].p, (int)k, q->sg[k].n);
+    q->done(q, error);
+}
+
+static size_t chr_write(void *endpoint, const uint8_t *p, size_t n)
+{
+    struct rig *r = endpoint;
+    static uint8_t taken[1 << 16];
+
+    n = MIN(n, r->room); /* 16 bits */
+    memcpy(taken, p, n);
+    r->room -= n;
+    return n;
+}
+
+static void chr_resume(void *endpoint)
+{
+    (void)endpoint;
+}
+
+/* --- the driver --- */
+
+static uint64_t bar(unsigned which)
+{
+    return 0xe0000000 + 0x10000 * which;
+}
+
+static void bring_up(struct rig *r, unsigned which, uint64_t features)
+{
+    static const uint8_t status[] = {0, 1, 3, 11};
+    uint64_t at = bar(which);
+
+    conf_write(r->b, devfns[which], 0x10, (uint32_t)at, 4);
+    conf_write(r->b, devfns[which], 0x14, 0, 4);
+    conf_write(r->b, devfns[which], 0x18, (uint32_t)at + 0x8000, 4);
+    conf_write(r->b, devfns[which], PCI_COMMAND, 6, 2);
+    mem_write(r->b, at + 0x14, 0, 1);
+    for (unsigned half = 0; half < 2; half++) {
+        mem_write(r->b, at, half, 4);
+        mem_write(r->b, at + 8, half, 4);
+        uint64_t offered = mem_read(r->b, at + 4, 4);
+        mem_write(r->b, at + 12, offered & features >> 32 * half, 4);
+    }
+    for (unsigned i = 1; i < sizeof status; i++)
+        mem_write(r->b, at + 0x14, status[i], 1);
+    for (unsigned q = 0; q < 2; q++) {
+        uint64_t base = RINGS + RING_STEP * (2 * which + q);
+        r->ring[which][q] = ring_make(r->b, base, QUEUE_SIZE);
+        mem_write(r->b, at + 0x16, q, 2);
+        mem_write(r->b, at + 0x18, QUEUE_SIZE, 2);
+        mem_write(r->b, at + 0x20, base, 8);
+        mem_write(r->b, at + 0x28, base + 0x8000, 8);
+        mem_write(r->b, at + 0x30, base + 0xa000, 8);
+        mem_write(r->b, at + 0x1c, 1, 2);
+    }
+    mem_write(r->b, at + 0x14, 15, 1);
+}
+
+/* A descriptor somewhere in the data, rarely anywhere at all. */
+static void descriptor(struct rig *r, unsigned which, struct input *in)
+{
+    struct ring *ring = &r->ring[which][take(in, 1) & 1];
+    uint8_t how = (uint8_t)take(in, 1);
+    uint64_t addr = DATA + take(in, 2), table = ring->desc;
+    uint32_t len = (uint32_t)take(in, 2);
+
+    if (how >> 4 == 15)
+        addr = take(in, 8);
+    else if (how >> 4 == 14)
+        len = (uint32_t)take(in, 4);
+    if (how & 8)
+        table = DATA;
+    ring_desc_at(ring, table, (unsigned)take(in, 1) % QUEUE_SIZE, addr, len,
+                 how & 7, (uint16_t)(take(in, 1) % (QUEUE_SIZE + 1)));
+}
+
+static void request_header(struct rig *r, struct input *in)
+{
+    uint8_t *p = r->b->env.ram + DATA + (take(in, 1) << 4);
+
+    store_le32(p, (uint32_t)take(in, 1) % 16);
+    store_le64(p + 8, take(in, 1));
+}
+
+static void kick(struct rig *r, unsigned which, struct input *in)
+{
+    unsigned q = (unsigned)take(in, 1) & 1, n = (unsigned)take(in, 1) % 20;
+
+    for (unsigned i = 0; i < n; i++)
+        ring_offer(&r->ring[which][q],
+                   (uint16_t)(take(in, 1) % (QUEUE_SIZE + 1)));
+    mem_write(r->b, bar(which) + 0x3000 + 4 * q, q, 2);
+}
+
+/* --- everything else --- */
+
+static void reload(struct rig *r, unsigned which, struct input *in)
+{
+    struct dev *d = r->dev[which];
+    size_t n = state_size(d->cls->state, 1);
+    uint8_t *bytes = malloc(n);
+    struct err e = {0};
+
+    d->cls->pause(d);
+    while (r->nheld)
+        answer(r, 0, 0);
+    state_save(d->cls->state, 1, d, bytes);
+    for (unsigned i = (unsigned)take(in, 1) % 8; i; i--)
+        bytes[take(in, 2) % n] ^= (uint8_t)take(in, 1);
+    if (state_load(d->cls->state, 1, d, bytes, n, &e) < 0 ||
+        d->cls->loaded(d, 1) < 0)
+        d->cls->reset(d, true); /* as a VM does that will not run */
+    d->cls->resume(d);
+    free(bytes);
+}
+
+static void console(struct rig *r, struct input *in)
+{
+    static const uint8_t text[256] = {1};
+
+    r->room = take(in, 2);
+    if (take(in, 1) & 1)
+        r->chr.writable(r->chr.dev);
+    else
+        (void)r->chr.receive(r->chr.dev, text, take(in, 1));
+}
+
+static void access(struct rig *r, unsigned which, struct input *in)
+{
+    uint64_t a = bar(which) + take(in, 2) % 0x9000;
+    unsigned bytes = 1u << take(in, 1) % 4;
+
+    mem_write(r->b, a, take(in, 8), bytes);
+    (void)mem_read(r->b, a, bytes);
+}
+
+static void step(struct rig *r, struct input *in)
+{
+    unsigned which = (unsigned)take(in, 1) % NDEVS;
+    struct dev *d = r->dev[which];
+
+    switch (take(in, 1) % 16) {
+    case 0: bring_up(r, which, take(in, 1) & 1 ? ~0ull : take(in, 8)); break;
+    case 1: access(r, which, in); break;
+    case 2:
+        conf_write(r->b, devfns[which], (unsigned)take(in, 1),
+                   (uint32_t)take(in, 4), 1u << take(in, 1) % 3);
+        break;
+    case 3: d->cls->reset(d, false); break;
+    case 4: reload(r, which, in); break;
+    case 5: d->cls->pause(d); break;
+    case 6: d->cls->resume(d); break;
+    case 7: console(r, in); break;
+    case 8: mem_write(r->b, bar(which) + 0x14, take(in, 1), 1); break;
+    case 9:
+    case 10:
+        if (r->nheld)
+            answer(r, (unsigned)take(in, 1) % r->nheld,
+                   -(int)(take(in, 1) % 8));
+        break;
+    case 11: request_header(r, in); break;
+    case 12: kick(r, which, in); break;
+    default: descriptor(r, which, in); break;
+    }
+    if (r->dev[0]->inflight != r->nheld)
+        abort();
+}
+
+static void build(struct rig *r)
+{
+    struct board *b = r->b = board_new();
+
+    b->env.loop = loop_create(NULL);
+    r->host = board_add(b, &i440fx_class, "host");
+    r->isa = board_add(b, &piix3_class, "isa");
+    r->blk = (struct blk){.ops = &disk_ops,
+                          .size = DISK,
+                          .sector_size = 512,
+                          .can_discard = true,
+                          .can_zero = true};
+    r->chr = (struct chardev){chr_write, chr_resume, r, NULL, NULL, NULL};
+    r->dev[0] = board_make(b, &virtio_blk_class, "disk");
+    *(struct blk **)board_prop(r->dev[0], "disk") = &r->blk;
+    *(uint32_t *)board_prop(r->dev[0], "queue-size") = QUEUE_SIZE;
+    *(uint32_t *)board_prop(r->dev[0], "queues") = 2;
+    r->dev[1] = board_make(b, &virtio_console_class, "console");
+    *(struct chardev **)board_prop(r->dev[1], "chardev") = &r->chr;
+    r->dev[2] = board_make(b, &virtio_rng_class, "rng");
+    for (unsigned i = 0; i < NDEVS; i++) {
+        board_attach(b, r->dev[i]);
+        bring_up(r, i, ~0ull);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct input in = {data, data + n};
+    struct rig *r = calloc(1, sizeof *r);
+
+    build(r);
+    for (unsigned turn = 0; more(&in) && turn < TURNS; turn++)
+        step(r, &in);
+    while (r->nheld)
+        answer(r, 0, 0);
+    for (unsigned i = NDEVS; i--;)
+        board_remove(r->dev[i]);
+    board_remove(r->isa);
+    board_remove(r->host);
+    loop_destroy(r->b->env.loop);
+    board_free(r->b);
+    free(r);
+    return 0;
+}
