@@ -251,16 +251,17 @@ struct wide {
 };
 
 #ifdef __x86_64__
-__attribute__((target("cx16"))) static bool
-exchange16(void *p, struct wide *old, const struct wide *v)
+/* Compilers make it a library call where not every x86-64 CPU has it. */
+static bool exchange16(void *p, struct wide *old, const struct wide *v)
 {
-    unsigned __int128 expected = (unsigned __int128)old->high << 64 | old->low;
-    unsigned __int128 wanted = (unsigned __int128)v->high << 64 | v->low, was;
+    bool same;
 
-    was = __sync_val_compare_and_swap((unsigned __int128 *)p, expected, wanted);
-    old->low = (uint64_t)was;
-    old->high = (uint64_t)(was >> 64);
-    return was == expected;
+    __asm__ volatile("lock cmpxchg16b %1"
+                     : "=@ccz"(same), "+m"(*(struct wide *)p), "+a"(old->low),
+                       "+d"(old->high)
+                     : "b"(v->low), "c"(v->high)
+                     : "memory");
+    return same;
 }
 #endif
 
