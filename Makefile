@@ -1,10 +1,67 @@
-# A thin front: meson does the work.
+# A thin front: meson does the work. `make run` and `make test` need nothing
+# but a C compiler, make and root or sudo; they install the rest.
 BUILD := build
 
-all: $(BUILD)/build.ninja
-	ninja -C $(BUILD)
+all: build
 
-$(BUILD)/build.ninja:
-	meson setup $(BUILD)
+setup:
+	@tools/setup.sh build
 
-.PHONY: all
+$(BUILD)/build.ninja: | setup
+	@meson setup $(BUILD) > $(BUILD).log || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+# Boots Debian's kernel to a shell in this terminal.
+run:
+	@tools/setup.sh guest
+	@$(MAKE) --no-print-directory build
+	@tools/demo-guest.sh
+	@echo "Booting. Leave with 'poweroff' in the guest, or Ctrl-A x."
+	@$(BUILD)/lodge run --kernel $(BUILD)/guest/vmlinuz \
+		--initrd $(BUILD)/guest/initrd --append "console=ttyS0 quiet" \
+		-m 512M --no-reboot
+
+# Every test; closes with a line "N passed, N failed".
+test:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@tools/demo-guest.sh
+	@tests/run.sh $(BUILD)
+
+# The core without an operating system's headers.
+core: build
+	@tools/setup.sh build
+	@tests/core.sh
+
+# Fixed work natively, under QEMU and under each engine.
+bench:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@tools/demo-guest.sh
+	@tests/perf/bench.sh $(BUILD) $(ARGS)
+
+# The long runs of the instruction fuzzers (the tests have short ones).
+fuzz-isa:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@ninja -C $(BUILD) fuzz-isa
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# The tests once more under AddressSanitizer and UBSan.
+sanitize:
+	@tools/setup.sh test
+	@test -f build-sanitize/build.ninja || meson setup build-sanitize \
+		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C build-sanitize --quiet
+	@tools/demo-guest.sh
+	@tests/run.sh build-sanitize
+
+clean:
+	@rm -rf build build-sanitize
+
+.PHONY: all setup build run test core bench fuzz-isa format sanitize clean
