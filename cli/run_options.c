@@ -1,0 +1,222 @@
+/* The options of `lodge run`. */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/run.h"
+
+#define SETTER(name)                                                           \
+    static int set_##name(void *ctx, const char *v, struct err *e)
+#define REQUEST struct run_request *r = ctx
+
+SETTER(engine)
+{
+    REQUEST;
+    (void)e;
+    r->engine = v;
+    return 0;
+}
+
+SETTER(cpu)
+{
+    REQUEST;
+    (void)e;
+    r->cpu = v;
+    return 0;
+}
+
+SETTER(cpus)
+{
+    REQUEST;
+    return cli_number("--cpus", v, 1, 255, &r->cpus, e);
+}
+
+SETTER(memory)
+{
+    REQUEST;
+    int rc = cli_size("--memory", v, &r->memory, e);
+
+    if (rc < 0)
+        return rc;
+    if (r->memory < 1 << 20)
+        return err_set(e, LE_USAGE,
+                       "--memory: %s is too small for any guest; give at "
+                       "least 1M",
+                       v);
+    if (r->memory & 4095)
+        return err_set(e, LE_USAGE, "--memory: %s is no multiple of 4K", v);
+    return 0;
+}
+
+SETTER(kernel)
+{
+    REQUEST;
+    (void)e;
+    r->kernel = v;
+    return 0;
+}
+
+SETTER(initrd)
+{
+    REQUEST;
+    (void)e;
+    r->initrd = v;
+    return 0;
+}
+
+SETTER(append)
+{
+    REQUEST;
+    (void)e;
+    r->append = v;
+    return 0;
+}
+
+SETTER(entry)
+{
+    static const struct {
+        const char *name;
+        enum boot_entry entry;
+    } rows[] = {{"auto", BOOT_AUTO}, {"16", BOOT_16},   {"32", BOOT_32},
+                {"64", BOOT_64},     {"elf", BOOT_ELF}, {"pvh", BOOT_PVH}};
+    REQUEST;
+
+    for (unsigned n = 0; n < sizeof rows / sizeof rows[0]; n++)
+        if (!strcmp(rows[n].name, v)) {
+            r->entry = rows[n].entry;
+            return 0;
+        }
+    return err_set(e, LE_USAGE,
+                   "--entry: '%s' is none of auto, 16, 32, 64, elf, pvh", v);
+}
+
+static int disk_field(void *ctx, const char *key, const char *v, struct err *e)
+{
+    struct run_disk *d = ctx;
+
+    if (!key) {
+        if (!v[0] || strlen(v) >= sizeof d->path)
+            return err_set(e, LE_USAGE, "--disk: '%.40s' is no file name", v);
+        strcpy(d->path, v);
+        return 0;
+    }
+    if (!strcmp(key, "format") && v && strlen(v) < sizeof d->format) {
+        strcpy(d->format, v);
+        return 0;
+    }
+    if (!strcmp(key, "bus") && v && !strcmp(v, "virtio"))
+        return 0;
+    if (!strcmp(key, "ro") && !v) {
+        d->readonly = true;
+        return 0;
+    }
+    if (!strcmp(key, "temporary") && !v) {
+        d->temporary = true;
+        return 0;
+    }
+    return err_set(e, LE_USAGE,
+                   "--disk: '%s%s%s' is none of format=FORMAT, bus=virtio, ro, "
+                   "temporary",
+                   key, v ? "=" : "", v ? v : "");
+}
+
+SETTER(disk)
+{
+    REQUEST;
+    struct run_disk *d = &r->disk[r->ndisks];
+    int rc;
+
+    if (r->ndisks == PC_DISKS)
+        return err_set(e, LE_USAGE, "--disk: a PC takes at most %d disks",
+                       PC_DISKS);
+    rc = cli_fields(v, disk_field, d, e);
+    if (rc < 0)
+        return rc;
+    if (d->readonly && d->temporary)
+        return err_set(e, LE_USAGE,
+                       "--disk %s: ro and temporary exclude each other; a "
+                       "temporary disk never changes its file",
+                       d->path);
+    r->ndisks++;
+    return 0;
+}
+
+SETTER(serial)
+{
+    REQUEST;
+
+    if (r->nserials == PC_SERIALS)
+        return err_set(e, LE_USAGE, "--serial: a PC has at most %d ports",
+                       PC_SERIALS);
+    r->serial[r->nserials++] = v;
+    return 0;
+}
+
+SETTER(timeout)
+{
+    REQUEST;
+    return cli_number("--timeout", v, 1, 1000000000, &r->timeout, e);
+}
+
+SETTER(stats)
+{
+    REQUEST;
+    (void)e;
+    r->stats = v;
+    return 0;
+}
+
+#define FLAG(name, member)                                                     \
+    SETTER(name)                                                               \
+    {                                                                          \
+        REQUEST;                                                               \
+        (void)v;                                                               \
+        (void)e;                                                               \
+        r->member = true;                                                      \
+        return 0;                                                              \
+    }
+FLAG(no_reboot, no_reboot)
+FLAG(debug_exit, debug_exit)
+FLAG(test_device, test_device)
+
+SETTER(verbose)
+{
+    REQUEST;
+    (void)v;
+    (void)e;
+    r->verbose++;
+    return 0;
+}
+
+const struct cli_option run_options[] = {
+    {"engine", 0, false, "ENGINE",
+     "auto (the default), or one that 'lodge engines' lists", set_engine},
+    {"cpu", 0, false, "MODEL",
+     "host, x86-64, x86-64-v2, -v3, -v4; then ,+FEATURE ,-FEATURE", set_cpu},
+    {"cpus", 'c', false, "N", "number of CPUs (1)", set_cpus},
+    {"memory", 'm', false, "SIZE", "guest memory, K M G T (1G)", set_memory},
+    {"kernel", 0, false, "FILE",
+     "bzImage, ELF with a PVH note, or multiboot 1 kernel", set_kernel},
+    {"initrd", 0, false, "FILE", "initial RAM disk, or multiboot module",
+     set_initrd},
+    {"append", 0, false, "TEXT", "kernel command line", set_append},
+    {"entry", 0, false, "WAY",
+     "how a kernel is entered: auto, 16, 32, 64, elf, pvh", set_entry},
+    {"disk", 0, true, "FILE[,format=F][,ro][,temporary]",
+     "a disk; temporary: changes are dropped at the end", set_disk},
+    {"serial", 0, true, "WHERE",
+     "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
+     set_serial},
+    {"no-reboot", 0, false, NULL, "end when the guest resets",
+     set_no_reboot},
+    {"timeout", 0, false, "SECONDS", "end with status 124 after that long",
+     set_timeout},
+    {"debug-exit", 0, false, NULL,
+     "port 0xf4 ends the VM: status (value << 1) | 1", set_debug_exit},
+    {"test-device", 0, false, NULL,
+     "ports and memory that bare-metal test kernels expect", set_test_device},
+    {"stats", 0, false, "FILE", "write counters to a JSON file at the end",
+     set_stats},
+    {"verbose", 'v', true, NULL, "say more; twice: even more", set_verbose},
+    {0},
+};

@@ -1,0 +1,256 @@
+/* lodge run: one virtual machine in the foreground */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/engines.h"
+#include "cli/run.h"
+#include "host/char/char.h"
+#include "host/posix/log.h"
+#include "host/posix/signals.h"
+#include "image/registry.h"
+#include "x86/cpuid.h"
+
+/* Limits of what is read into memory before the VM starts. */
+enum { KERNEL_MAX = 512 << 20 };
+#define INITRD_MAX (4ull << 30)
+
+struct run {
+    struct run_request want;
+    struct pc_config pc;
+    struct cpu_model model;
+    const struct engine_ops *engine;
+    struct vm *vm;
+    struct chardev *chars[PC_SERIALS];
+    struct blk *disks[PC_DISKS];
+    struct signals *signals;
+    int signal; /* that ended us, or 0 */
+    struct err err;
+};
+
+static int read_boot_file(const char *option, const char *path, uint64_t limit,
+                          struct boot_bytes *out, struct err *e)
+{
+    void *data;
+    size_t n;
+
+    if (!path)
+        return 0;
+    if (host_file_read(path, limit, &data, &n, e) < 0)
+        return err_prefix(e, "%s", option);
+    *out = (struct boot_bytes){.p = data, .n = n, .name = path};
+    return 0;
+}
+
+static int choose_engine(struct run *r)
+{
+    const char *name = r->want.engine;
+    struct engine_caps caps = {0};
+    char why[512];
+
+    if (!name || !strcmp(name, "auto")) {
+        r->engine = engine_auto(why, sizeof why);
+        if (!r->engine)
+            return err_set(&r->err, LE_UNSUPPORTED,
+                           "no engine runs on this host: %s", why);
+        host_log(LOG_INFO, "engine %s. %s", r->engine->name, why);
+        return 0;
+    }
+    r->engine = engine_find(name);
+    if (!r->engine)
+        return err_set(&r->err, LE_USAGE,
+                       "--engine: no engine '%s'; 'lodge engines' lists them",
+                       name);
+    if (r->engine->probe(&caps) < 0)
+        return err_set(&r->err, LE_UNSUPPORTED, "--engine %s: %s", name,
+                       caps.why);
+    return 0;
+}
+
+/* Everything that can be wrong with the request, before anything is opened. */
+static int check_request(struct run *r)
+{
+    struct run_request *w = &r->want;
+    struct x86_features usable;
+    unsigned stdio = 0;
+    int rc;
+
+    if (!w->kernel)
+        return err_set(&r->err, LE_USAGE,
+                       "nothing to boot; give a kernel with --kernel FILE");
+    for (unsigned n = 0; n < w->nserials; n++)
+        stdio += !strcmp(w->serial[n], "stdio");
+    if (stdio > 1)
+        return err_set(&r->err, LE_USAGE,
+                       "--serial stdio can be one port only; give the others "
+                       "none, file:PATH or unix:PATH");
+    rc = choose_engine(r);
+    if (rc < 0)
+        return rc;
+    cpu_host_features(&usable);
+    rc = cpu_model_make(&r->model, w->cpu, &usable, (unsigned)w->cpus, &r->err);
+    return rc < 0 ? err_prefix(&r->err, "--cpu") : 0;
+}
+
+static void quit(void *ctx)
+{
+    struct run *r = ctx;
+
+    vm_stop(r->vm);
+}
+
+static void on_signal(void *ctx, int signal)
+{
+    struct run *r = ctx;
+
+    r->signal = signal;
+    vm_stop(r->vm);
+}
+
+static int open_disks(struct run *r)
+{
+    for (unsigned n = 0; n < r->want.ndisks; n++) {
+        const struct run_disk *d = &r->want.disk[n];
+        struct image_options o = {.path = d->path,
+                                  .format = d->format[0] ? d->format : NULL,
+                                  .readonly = d->readonly,
+                                  .temporary = d->temporary};
+        int rc = image_open(&o, vm_env(r->vm)->loop, &r->disks[n], &r->err);
+
+        if (rc < 0)
+            return err_prefix(&r->err, "--disk");
+        r->pc.disk[n] =
+            (struct pc_disk){.blk = r->disks[n], .readonly = d->readonly};
+    }
+    r->pc.ndisks = r->want.ndisks;
+    return 0;
+}
+
+static int open_serials(struct run *r)
+{
+    struct char_env env = {.loop = vm_env(r->vm)->loop,
+                           .lock = vm_lock(r->vm), .quit = quit, .ctx = r};
+
+    if (!r->want.nserials)
+        r->want.serial[r->want.nserials++] = "stdio";
+    for (unsigned n = 0; n < r->want.nserials; n++) {
+        r->chars[n] = char_open(r->want.serial[n], &env, &r->err);
+        if (!r->chars[n])
+            return err_prefix(&r->err, "--serial");
+        r->pc.serial[n] = r->chars[n];
+    }
+    return 0;
+}
+
+static int build(struct run *r)
+{
+    struct run_request *w = &r->want;
+    struct vm_config config = {.engine = r->engine, .model = &r->model,
+                               .ncpus = (unsigned)w->cpus,
+                               .ram_size = w->memory,
+                               .no_reboot = w->no_reboot};
+    struct pc *pc;
+    int rc;
+
+    rc = read_boot_file("--kernel", w->kernel, KERNEL_MAX, &r->pc.kernel,
+                        &r->err);
+    if (rc == 0)
+        rc = read_boot_file("--initrd", w->initrd, INITRD_MAX, &r->pc.initrd,
+                            &r->err);
+    if (rc == 0)
+        rc = vm_create(&config, &r->vm, &r->err);
+    if (rc < 0)
+        return rc;
+    r->signals =
+        signals_watch(vm_env(r->vm)->loop, vm_lock(r->vm), on_signal, r);
+    r->pc.cmdline = w->append;
+    r->pc.entry = w->entry;
+    r->pc.debug_exit = w->debug_exit;
+    r->pc.test_device = w->test_device;
+    rc = open_disks(r);
+    if (rc == 0)
+        rc = open_serials(r);
+    if (rc == 0)
+        rc = pc_create(r->vm, &r->pc, &pc, &r->err);
+    if (rc == 0)
+        rc = vm_start(r->vm, &r->err);
+    if (rc == 0)
+        host_log(LOG_INFO, "kernel started: %s", pc_boot_method(pc));
+    return rc;
+}
+
+static void tear_down(struct run *r)
+{
+    if (r->vm)
+        vm_dismantle(r->vm);
+    for (unsigned n = 0; n < PC_DISKS; n++)
+        if (r->disks[n])
+            r->disks[n]->ops->close(r->disks[n]);
+    for (unsigned n = 0; n < PC_SERIALS; n++)
+        char_close(r->chars[n]);
+    signals_unwatch(r->signals);
+    vm_destroy(r->vm);
+    host_file_free((void *)(uintptr_t)r->pc.kernel.p, r->pc.kernel.n);
+    host_file_free((void *)(uintptr_t)r->pc.initrd.p, r->pc.initrd.n);
+}
+
+static int exit_status(struct run *r, const struct vm_outcome *o)
+{
+    switch (o->end) {
+    case VM_END_POWER_OFF:
+    case VM_END_RESET:
+    case VM_END_STOPPED: return EXIT_OK;
+    case VM_END_DEBUG_EXIT: return (int)((o->value << 1 | 1) & 0xff);
+    case VM_END_TIMEOUT:
+        err_set(&r->err, LE_STATE,
+                "the guest was still running after %llu seconds (--timeout)",
+                (unsigned long long)r->want.timeout);
+        return cli_fail(EXIT_TIMEOUT, &r->err);
+    case VM_END_CRASH:
+        err_set(&r->err, LE_STATE, "%s", o->text);
+        return cli_fail(EXIT_CRASH, &r->err);
+    default:
+        err_set(&r->err, LE_STATE, "%s", o->text);
+        return cli_fail(EXIT_FAILED, &r->err);
+    }
+}
+
+int verb_run(const struct verb *v, int argc, char **argv)
+{
+    static const enum log_level levels[] = {LOG_WARN, LOG_INFO, LOG_DEBUG,
+                                            LOG_TRACE};
+    struct run *r = calloc(1, sizeof *r);
+    struct vm_outcome outcome;
+    int rc, status, signal = 0;
+
+    if (!r) {
+        struct err e;
+
+        err_set(&e, LE_NOMEM, "the host has no memory left");
+        return cli_fail(EXIT_FAILED, &e);
+    }
+    r->want.cpus = 1;
+    r->want.memory = 1ull << 30;
+    rc = cli_parse(v, argc, argv, &r->want, NULL, 0, &r->err);
+    host_log_level(levels[r->want.verbose < 3 ? r->want.verbose : 3]);
+    if (rc == 0)
+        rc = check_request(r);
+    if (rc == 0)
+        rc = build(r);
+    if (rc < 0) {
+        tear_down(r);
+        status = cli_fail(rc == -LE_USAGE ? EXIT_USAGE : EXIT_FAILED, &r->err);
+    } else {
+        vm_wait(r->vm,
+                r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
+                &outcome);
+        tear_down(r);
+        status = exit_status(r, &outcome);
+        signal = r->signal;
+    }
+    free(r);
+    if (signal) /* end as who sent it expects */
+        raise(signal);
+    return status;
+}
