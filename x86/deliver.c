@@ -175,7 +175,8 @@ static void null_data_segments(struct cpu *c)
    the TSS. */
 static bool stack_lost(const struct x86_state *s)
 {
-    return (s->seg[SS].attr & SEG_UNUSABLE) && !sel_null(s->seg[SS].sel);
+    return s->cpl < 3 && (s->seg[SS].attr & SEG_UNUSABLE) &&
+           !sel_null(s->seg[SS].sel);
 }
 
 static void deliver_gate(struct cpu *c, const struct event *e,
@@ -261,6 +262,8 @@ static void deliver_task(struct cpu *c, const struct event *e,
         stack_done(c, &k);
     }
     seg_check_rip(c, &c->s.seg[CS], c->s.rip, e->ext);
+    c->delivering = -1; /* what comes now is the task's own */
+    x86_check_vip(c);
 }
 
 static void through_idt(struct cpu *c, const struct event *e)

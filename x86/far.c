@@ -184,6 +184,7 @@ static void go_task(struct cpu *c, uint16_t tss, bool call)
 
     x86_task_switch(c, tss, call ? TASK_CALL : TASK_JMP, flags_get(c), 0);
     seg_check_rip(c, &c->s.seg[CS], c->s.rip, 0);
+    x86_check_vip(c);
     if (stepping) /* a task switch ends a single step */
         x86_unwind(c, UNWIND_RESTART);
 }

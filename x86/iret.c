@@ -91,6 +91,7 @@ static void iret_task(struct cpu *c)
 
     x86_task_switch(c, link, TASK_IRET, flags_get(c), 0);
     seg_check_rip(c, &c->s.seg[CS], c->s.rip, 0);
+    x86_check_vip(c);
     if (stepping)
         x86_unwind(c, UNWIND_RESTART);
 }

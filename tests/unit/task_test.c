@@ -245,6 +245,31 @@ static void to_vm86(void **state)
     assert_int_equal(peek(b, TSS_B + 32, 4), 0x102);
 }
 
+/* With VIF and VIP both set it faults before its first instruction, and that
+   is no part of what brought it in. */
+static void to_vm86_pending(void **state)
+{
+    struct bench *b = *state;
+
+    start(b, 0);
+    b->c.s.cr4 |= CR4_VME;
+    poke(b, TSS_B + 36, FLAG_VM | FLAG_VIF | FLAG_VIP, 4);
+    poke(b, TSS_B + 32, 0x100, 4);
+    RUN(b, 0x9a, FAR32(SEL_TSS_B, 0));
+    ASSERT_GP(b, 0);
+    assert_true(in_vm86(&b->c));
+    assert_int_equal(b->c.s.rip, 0x100);
+    start(b, 0);
+    poke(b, TSS_B + 36, FLAG_VM | FLAG_VIF | FLAG_VIP, 4);
+    poke(b, TSS_B + 32, 0x100, 4);
+    bench_idt(b, EXC_NP, TASKG, SEL_TSS_B, 0);
+    b->c.exc = (struct x86_exception){.vector = EXC_NP, .has_error = true};
+    b->c.delivering = -1;
+    bench_call(b, bench_call_deliver);
+    ASSERT_GP(b, 0);
+    assert_int_equal(b->c.delivering, -1);
+}
+
 /* --- what is checked first: nothing has changed --- */
 
 static void refused(void **state)
@@ -551,6 +576,7 @@ int main(void)
         BENCH_TEST(to_16_bits),
         BENCH_TEST(error_code_of_16_bits),
         BENCH_TEST(to_vm86),
+        BENCH_TEST(to_vm86_pending),
         BENCH_TEST(refused),
         BENCH_TEST(gate_refused),
         BENCH_TEST(return_refused),
