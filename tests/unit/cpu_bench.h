@@ -383,6 +383,7 @@ bench_call(struct bench *b, void (*fn)(struct bench *))
     b->c.unwind = UNWIND_NONE;
     if (__builtin_setjmp(b->c.unwind_buf) == 0) {
         fn(b);
+        __asm__ volatile("" ::: "memory"); /* no tail call: our frame lives */
         return;
     }
     b->how = (enum unwind)b->c.unwind;
