@@ -192,8 +192,12 @@ static struct cpuid_result leaf_monitor(const struct ask *a)
 {
     if (!has(a, FEAT_MONITOR))
         return (struct cpuid_result){0, 0, 0, 0};
-    /* Lines of 64 bytes; interrupts end MWAIT even when masked; C0 and C1. */
-    return (struct cpuid_result){64, 64, 3, 0x11};
+    /*
+     * Lines of 64 bytes; interrupts end MWAIT even when masked. No C-state is
+     * listed: a store by another CPU wakes MWAIT late here, so systems that
+     * look (Linux since 5.19) had better idle with HLT.
+     */
+    return (struct cpuid_result){64, 64, 3, 0};
 }
 
 static struct cpuid_result leaf_power(const struct ask *a)
