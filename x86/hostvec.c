@@ -4,36 +4,41 @@
 
 /* --- the stubs --- */
 /*
- * What tells one form from another. General registers and the memory operand
- * come to a stub from outside, so only their being there counts.
+ * What tells one form from another: the row, the operands, the sizes, the
+ * opmask and rounding, the immediate. The memory operand comes to a stub from
+ * outside, and so do general registers (their numbers are left in all the
+ * same: that is quicker, and they are few).
  */
-static uint64_t form_of(const struct insn *i)
+static ALWAYS_INLINE struct hostvec_form form_of(const struct insn *i)
 {
-    return i->op | (uint64_t)i->code << 16 | (uint64_t)i->evex << 24 |
-           (uint64_t)i->vl << 32 | (uint64_t)i->osize << 40 |
-           (uint64_t)(uint8_t)i->imm << 48 |
-           (uint64_t)(i->flags & INSN_REXW) << 56;
+    struct hostvec_form f;
+
+    _Static_assert(offsetof(struct insn, layout) + 1 -
+                           offsetof(struct insn, opnd) ==
+                       sizeof f.operands,
+                   "operands, vl, evex, code and layout lie side by side");
+    memcpy(f.operands, (const uint8_t *)i + offsetof(struct insn, opnd),
+           sizeof f.operands);
+    f.rest = i->op | (uint64_t)i->osize << 16 |
+             (uint64_t)(i->flags & INSN_REXW) << 24 |
+             (uint64_t)(uint8_t)i->imm << 32;
+    return f;
 }
 
-static uint32_t registers_of(const struct insn *i)
+static ALWAYS_INLINE bool same_form(const struct hostvec_form *a,
+                                    const struct hostvec_form *b)
 {
-    uint32_t v = 0;
-
-    for (unsigned k = 0; k < ARRAY_LEN(i->opnd); k++) {
-        const struct operand *o = &i->opnd[k];
-        bool numbered = o->kind == OPND_VEC || o->kind == OPND_K ||
-                        o->kind == OPND_MMX || o->kind == OPND_ST;
-
-        v |= (numbered ? o->reg & 31u : o->kind == OPND_MEM ? 64 : 32) << 8 * k;
-    }
-    return v;
+    return !((a->operands[0] ^ b->operands[0]) |
+             (a->operands[1] ^ b->operands[1]) | (a->rest ^ b->rest));
 }
 
-static unsigned slot_of(uint64_t form, uint32_t registers)
+static ALWAYS_INLINE unsigned slot_of(const struct hostvec_form *f)
 {
-    uint64_t h = (form ^ (uint64_t)registers << 13) * 0x9e3779b97f4a7c15ull;
+    uint64_t h = f->operands[0] * 0x9e3779b97f4a7c15ull;
 
-    return (unsigned)(h >> 40) & (HOSTVEC_STUBS - 1);
+    h ^= (f->operands[1] + f->rest * 3) * 0xc2b2ae3d27d4eb4full;
+    h ^= h >> 29;
+    return (unsigned)(h >> 20) & (HOSTVEC_STUBS - 1);
 }
 
 /*
@@ -63,10 +68,9 @@ static hostvec_stub *stub_at(const struct hostvec *v, uint32_t code)
 }
 
 static COLD hostvec_stub *make_stub(struct hostvec *v, const struct insn *i,
-                                    uint64_t form, uint32_t registers)
+                                    const struct hostvec_form *form)
 {
-    struct hostvec_entry *e;
-    unsigned n, slot = slot_of(form, registers);
+    unsigned n, slot = slot_of(form);
 
     if (v->used + HOSTVEC_STUB_MAX > v->code.len ||
         v->count >= HOSTVEC_STUBS * 3 / 4)
@@ -76,29 +80,24 @@ static COLD hostvec_stub *make_stub(struct hostvec *v, const struct insn *i,
         return NULL;
     while (v->table[slot].code)
         slot = (slot + 1) & (HOSTVEC_STUBS - 1);
-    e = &v->table[slot];
-    *e = (struct hostvec_entry){form, registers, v->used + 1};
+    v->table[slot] = (struct hostvec_entry){*form, v->used + 1};
     v->used += (n + 15) & ~15u;
     v->count++;
-    return stub_at(v, e->code);
+    return stub_at(v, v->table[slot].code);
 }
 
 hostvec_stub *hostvec_stub_of(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
-    uint64_t form = form_of(i);
-    uint32_t registers = registers_of(i);
+    struct hostvec_form form = form_of(i);
 
     if (unlikely(!v))
         return NULL;
-    for (unsigned slot = slot_of(form, registers); v->table[slot].code;
-         slot = (slot + 1) & (HOSTVEC_STUBS - 1)) {
-        const struct hostvec_entry *e = &v->table[slot];
-
-        if (e->form == form && e->registers == registers)
-            return stub_at(v, e->code);
-    }
-    return make_stub(v, i, form, registers);
+    for (unsigned slot = slot_of(&form); v->table[slot].code;
+         slot = (slot + 1) & (HOSTVEC_STUBS - 1))
+        if (likely(same_form(&v->table[slot].form, &form)))
+            return stub_at(v, v->table[slot].code);
+    return make_stub(v, i, &form);
 }
 
 /* --- what the host has --- */

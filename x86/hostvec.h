@@ -1,8 +1,8 @@
 /*
  * Vector and x87 instructions, run by executing the same instruction on an
  * x86-64 host with the guest's values. For each form (opcode, operands,
- * immediate, opmask, rounding; the memory operand and general registers
- * abstracted) a stub is made once that loads the registers which the
+ * immediate, opmask, rounding; the memory operand abstracted) a stub is made
+ * once that loads the registers which the
  * instruction names from struct x86_state, executes it and stores back what
  * it wrote.
  *
@@ -37,10 +37,13 @@ struct hostvec_frame {
  */
 typedef void hostvec_stub(void *state, void *mem, struct hostvec_frame *f);
 
-/* One form. */
+struct hostvec_form {
+    uint64_t operands[2];
+    uint64_t rest;
+};
+
 struct hostvec_entry {
-    uint64_t form;
-    uint32_t registers;
+    struct hostvec_form form;
     uint32_t code; /* offset + 1; 0: free */
 };
 

@@ -7,7 +7,7 @@
  *   the instruction              memory operand: [rsi]
  *   mov [frame], temporary
  *   store the registers written
- *   vzeroupper, emms or fninit
+ *   vzeroupper and emms, or the x87 state put back
  *   ret
  *
  * Registers keep their numbers. A legacy vector instruction touches 128 bits
@@ -217,15 +217,16 @@ static bool put_insn(struct emit *e)
     struct reencode how = {.base = RSI, .index = REG_NONE};
     unsigned n;
 
-    for (unsigned k = 0; k < 4; k++) {
-        how.gpr[k] = temporary[k];
-        /* A row with a fixed general register would not be ours. */
-    }
+    memcpy(how.gpr, temporary, sizeof how.gpr);
     n = x86_reencode(e->p, e->i, &how);
     e->p += n;
     return n;
 }
 
+/*
+ * FNINIT is slow, and only needed when an unmasked exception is left pending;
+ * else emptying the registers and FLDCW will do.
+ */
 static bool put_x87(struct emit *e)
 {
     PUT(e, 0x48, 0x0f, 0xae, 0x0f); /* fxrstor64 [rdi] */
@@ -233,8 +234,15 @@ static bool put_x87(struct emit *e)
     if (!put_insn(e))
         return false;
     put_gpr_out(e);
-    PUT(e, 0x48, 0x0f, 0xae, 0x07); /* fxsave64 [rdi] */
-    PUT(e, 0xdb, 0xe3);             /* fninit */
+    PUT(e, 0x48, 0x0f, 0xae, 0x07);    /* fxsave64 [rdi] */
+    PUT(e, 0xf6, 0x47, FX_FSW, FSW_ES, /* test byte [rdi + FSW], ES */
+        0x75, 9);                      /* jnz to fninit */
+    PUT(e, 0x0f, 0x77);                /* emms */
+    PUT(e, 0xd9, 0x2d, 4, 0, 0, 0);    /* fldcw, of the word below */
+    PUT(e, 0xc3);
+    PUT(e, 0xdb, 0xe3); /* fninit */
+    PUT(e, 0xc3);
+    PUT(e, FCW_INIT & 0xff, FCW_INIT >> 8);
     return true;
 }
 
@@ -254,6 +262,7 @@ static bool put_vector(struct emit *e)
         PUT(e, 0x0f, 0x77); /* emms */
     if (insn_encoding(e->i) != ENC_LEGACY)
         PUT(e, 0xc5, 0xf8, 0x77); /* vzeroupper */
+    PUT(e, 0xc3);
     return true;
 }
 
@@ -271,7 +280,6 @@ unsigned hostvec_emit(const struct hostvec *v, uint8_t *p, const struct insn *i)
     PUT(&e, 0x49, 0x89, 0xd1); /* mov r9, rdx */
     if (!(e.row->props & OP_X87 ? put_x87(&e) : put_vector(&e)))
         return 0;
-    PUT(&e, 0xc3);
     return (unsigned)(e.p - p);
 }
 

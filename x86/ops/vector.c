@@ -211,19 +211,23 @@ void vector_commit(struct cpu *c, const struct insn *i, uint32_t raised)
 }
 
 /* --- memory operands --- */
+static bool must_align(const struct insn *i)
+{
+    return insn_opcode(i)->props & OP_ALIGN;
+}
+
 /*
- * Where the host can access the operand in place: RAM in the TLB, and aligned,
- * so that no host instruction is particular about it. NULL: by copy.
+ * Where the host can access the operand in place: RAM in the TLB, and aligned
+ * if the instruction is particular about it. NULL: by copy.
  */
-static ALWAYS_INLINE void *in_place(struct cpu *c, gva_t a, unsigned n,
-                                    bool write)
+static ALWAYS_INLINE void *in_place(struct cpu *c, const struct insn *i,
+                                    gva_t a, unsigned n, bool write)
 {
     struct tlb_entry *e = tlb_at(c, a);
-    uint64_t tag = write ? e->write : e->read;
     uintptr_t host = (uintptr_t)(a + e->addend);
 
-    if ((host & (n - 1)) || tag != ((a + n - 1) & PAGE_MASK) ||
-        tlb_crosses(a, n))
+    if ((write ? e->write : e->read) != ((a + n - 1) & PAGE_MASK) ||
+        tlb_crosses(a, n) || (must_align(i) && (host & (n - 1))))
         return NULL;
     return (void *)host;
 }
@@ -233,7 +237,7 @@ static gva_t operand_address(struct cpu *c, const struct insn *i, unsigned n,
 {
     gva_t a = op_address(c, i, n, write);
 
-    if ((insn_opcode(i)->props & OP_ALIGN) && (a & (n - 1)))
+    if (must_align(i) && (a & (n - 1)))
         x86_raise_gp0(c);
     return a;
 }
@@ -242,7 +246,7 @@ static void load_and_execute(struct cpu *c, const struct insn *i, unsigned n)
 {
     struct hostvec *v = c->hostvec;
     gva_t a = operand_address(c, i, n, false);
-    void *mem = in_place(c, a, n, false);
+    void *mem = in_place(c, i, a, n, false);
 
     if (!mem) {
         mem = v->mem;
@@ -259,7 +263,7 @@ static void execute_and_store(struct cpu *c, const struct insn *i, unsigned n)
     uint32_t raised;
 
     if (!(insn_opcode(i)->props & OP_FPEXC))
-        mem = in_place(c, a, n, true);
+        mem = in_place(c, i, a, n, true);
     raised = vector_execute(c, i, mem ? mem : v->mem);
     c->s.mxcsr |= raised; /* as CPUs do, even if the write faults */
     if (!mem)

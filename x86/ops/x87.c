@@ -72,6 +72,23 @@ static void run(struct cpu *c, const struct insn *i, uint8_t *fx, uint8_t *mem)
         flags_set_status(c, v->frame.rflags & FLAGS_STATUS);
 }
 
+/* Operands have 2, 4, 8 or 10 bytes. */
+static void load(struct cpu *c, gva_t a, uint8_t *to, unsigned n)
+{
+    if (n <= 8)
+        store_le64(to, mem_read(c, a, n));
+    else
+        mem_read_bytes(c, a, to, n);
+}
+
+static void store(struct cpu *c, gva_t a, const uint8_t *from, unsigned n)
+{
+    if (n <= 8)
+        mem_write(c, a, load_le64(from), n);
+    else
+        mem_write_bytes(c, a, from, n);
+}
+
 /* Memory is written before the state changes: the write may fault. */
 static void store_op(struct cpu *c, const struct insn *i, gva_t a, uint64_t fdp)
 {
@@ -81,7 +98,7 @@ static void store_op(struct cpu *c, const struct insn *i, gva_t a, uint64_t fdp)
     memcpy(v->fx, c->s.fxsave, FX_X87_SIZE);
     run(c, i, v->fx, v->mem);
     if (stored(v->fx))
-        mem_write_bytes(c, a, v->mem, n);
+        store(c, a, v->mem, n);
     else
         mem_probe(c, a, n, true);
     record(c, i, v->fx, fdp);
@@ -107,7 +124,7 @@ void op_x87(struct cpu *c, const struct insn *i)
             store_op(c, i, a, fdp);
             return;
         }
-        mem_read_bytes(c, a, v->mem, i->opnd[0].size);
+        load(c, a, v->mem, i->opnd[0].size);
     }
     run(c, i, c->s.fxsave, v->mem);
     record(c, i, c->s.fxsave, fdp);
