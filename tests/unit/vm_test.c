@@ -662,6 +662,12 @@ static void reset_while_paused(void **state)
     assert_int_equal(g->pauses, 1);
     assert_int_equal(f->machine.boots, 2);
     vm_resume(f->vm);
+    for (unsigned i = 0; i < 20; i++) { /* a pause waits for a reset */
+        vm_env(f->vm)->reset(vm_env(f->vm));
+        vm_pause(f->vm);
+        assert_int_equal(g->resets, 3 + i);
+        vm_resume(f->vm);
+    }
     assert_false(vm_is_running(f->vm));
     vm_resume(f->vm);
     await(&f->fake.bodies, bodies + 1);
