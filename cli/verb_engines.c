@@ -6,8 +6,9 @@
 
 #include "cli/cli.h"
 #include "engine/interp/interp.h"
+#include "engine/jit/jit.h"
 
-const struct engine_ops *const engines[] = {&engine_interp, NULL};
+const struct engine_ops *const engines[] = {&engine_jit, &engine_interp, NULL};
 
 const struct engine_ops *engine_find(const char *name)
 {
