@@ -80,17 +80,17 @@ static uint64_t granule_mask(gpa_t a, unsigned n)
     return (~0ull << first) & (~0ull >> (63 - last));
 }
 
-void code_pages_claim(struct code_pages *p, struct code_page *page,
+bool code_pages_claim(struct code_pages *p, struct code_page *page,
                       struct vcpu *self, gpa_t a, unsigned n)
 {
     uint64_t mask = granule_mask(a, n);
 
     if ((atomic_load_explicit(&page->granules, memory_order_relaxed) & mask) ==
         mask)
-        return;
-    if (p->ncpus == 1 || atomic_load(&page->granules)) {
+        return false;
+    if (atomic_load(&page->granules)) {
         atomic_fetch_or(&page->granules, mask);
-        return;
+        return false;
     }
     /* The first code on this page: unsettled before it can be seen. */
     atomic_store(&page->sequence, atomic_fetch_add(&p->sequence, 1) + 1);
@@ -98,16 +98,19 @@ void code_pages_claim(struct code_pages *p, struct code_page *page,
     for (unsigned id = 0; id < p->ncpus; id++)
         if (id != self->id && atomic_load(&p->seen[id].sequence) != UINT64_MAX)
             vcpu_raise(vm_vcpu(p->vm, id), VCPU_PRIV);
+    return true;
 }
 
-bool code_pages_settled(struct code_pages *p, const struct code_page *page)
+bool code_pages_settled(struct code_pages *p, const struct code_page *page,
+                        struct vcpu *self)
 {
     uint32_t need = atomic_load(&page->sequence);
 
     for (unsigned id = 0; id < p->ncpus; id++) {
         uint64_t seen = atomic_load(&p->seen[id].sequence);
 
-        if (seen != UINT64_MAX && (int32_t)((uint32_t)seen - need) < 0)
+        if (id != self->id && seen != UINT64_MAX &&
+            (int32_t)((uint32_t)seen - need) < 0)
             return false;
     }
     return true;

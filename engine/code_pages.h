@@ -32,10 +32,15 @@ int code_pages_cover(struct code_pages *p, gpa_t base, uint64_t size);
 
 /* The page of a, or NULL where no window was covered. Any thread. */
 struct code_page *code_pages_at(struct code_pages *p, gpa_t a);
-/* Before bytes [a, a+n) of one page are read to be decoded. */
-void code_pages_claim(struct code_pages *p, struct code_page *page,
+/*
+ * Before bytes [a, a+n) of one page are read to be decoded. True: this is the
+ * first code on the page, and self must drop its own write tags for it.
+ */
+bool code_pages_claim(struct code_pages *p, struct code_page *page,
                       struct vcpu *self, gpa_t a, unsigned n);
-bool code_pages_settled(struct code_pages *p, const struct code_page *page);
+/* Has every other vCPU dropped its write tags? */
+bool code_pages_settled(struct code_pages *p, const struct code_page *page,
+                        struct vcpu *self);
 /* After [a, a+n) changed. True if code was there. Any thread. */
 bool code_pages_written(struct code_pages *p, gpa_t a, size_t n);
 

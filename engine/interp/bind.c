@@ -302,8 +302,9 @@ static void ret_near(struct cpu *c, const struct insn *i)
     }
 #define EACH_CC(X)                                                             \
     X(O)                                                                       \
-    X(NO) X(B) X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L) X(NL)  \
-        X(LE) X(NLE)
+    X(NO)                                                                      \
+    X(B) X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L) X(NL) X(LE)  \
+        X(NLE)
 EACH_CC(JCC)
 #define JCC_ROW(cc) jcc_##cc,
 static const op_fn jcc_table[16] = {EACH_CC(JCC_ROW)};

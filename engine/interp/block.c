@@ -53,8 +53,8 @@ static void take(struct fetch *f, struct code_page *page, uint8_t *to,
 {
     struct cpu *c = f->c;
 
-    if (page)
-        code_pages_claim(interp_of(c)->pages, page, c->vcpu, a, n);
+    if (page && code_pages_claim(interp_of(c)->pages, page, c->vcpu, a, n))
+        tlb_forget_page(c, a & PAGE_MASK, true);
     for (unsigned k = 0; k < n; k++)
         to[k] = ram ? ram[k] : (uint8_t)space_read(c->vcpu->mem, a + k, 1);
 }
@@ -187,10 +187,12 @@ static struct block *search(struct cpu *c, gva_t linear, gpa_t gpa,
 
 static bool may_keep(struct interp_cpu *e, const struct block *b)
 {
-    if (!b->page || !code_pages_settled(e->pages, b->page))
+    struct vcpu *self = e->cpu.vcpu;
+
+    if (!b->page || !code_pages_settled(e->pages, b->page, self))
         return false;
     return b->gpa2 == NO_PAGE ||
-           (b->page2 && code_pages_settled(e->pages, b->page2));
+           (b->page2 && code_pages_settled(e->pages, b->page2, self));
 }
 
 static struct block *make(struct cpu *c, gva_t linear, gpa_t gpa,
@@ -247,6 +249,9 @@ static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)
                  !block_is_fresh(j->block))) {
         struct block *b = find_slow(c, linear, mode);
 
+        /* One that is not kept gives its place to the next. */
+        if (!b->page)
+            return b;
         *j = (struct jump){linear, c->tlb_generation, b, mode};
     }
     return j->block;

@@ -227,7 +227,7 @@ static bool may_translate(struct jit_cpu *j, const struct block *b)
 {
     return b->page && b->gpa2 == NO_PAGE && (b->mode & MODE_CODE64) &&
            !(b->mode & (MODE_SINGLE | MODE_TF)) &&
-           code_pages_settled(j->ic.pages, b->page);
+           code_pages_settled(j->ic.pages, b->page, j->ic.cpu.vcpu);
 }
 
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */

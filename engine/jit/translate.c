@@ -65,8 +65,9 @@ static uint16_t live_at(struct trans *t, uint64_t rip)
         uint16_t reads, kills;
         struct insn i;
 
-        code_pages_claim(cpu->ic.pages, t->ib->page, cpu->ic.cpu.vcpu, a,
-                         bytes);
+        if (code_pages_claim(cpu->ic.pages, t->ib->page, cpu->ic.cpu.vcpu, a,
+                             bytes))
+            tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
         if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes, DECODE_64) !=
                 DECODE_OK ||
             is_opaque(&i))
