@@ -12,7 +12,15 @@ struct trampoline {
     uint8_t code[4096];
     struct native_state state;
     uint64_t rsp;
+    uint8_t stack[64 * 1024]; /* for signals */
+    struct {
+        uint32_t offset;
+        uint16_t selector;
+    } far32;
 };
+
+/* Selectors that Linux gives every process. */
+enum { CODE32 = 0x23, DATA32 = 0x2b, CODE64 = 0x33 };
 
 static struct trampoline *t;
 static sigjmp_buf back;
@@ -99,7 +107,36 @@ static uint8_t *put_bytes(uint8_t *p, const char *bytes, unsigned n)
     return p + n;
 }
 
-static void make_code(const uint8_t *insn, unsigned n)
+/* mov eax, DATA32; mov ds, eax; mov es, eax */
+static uint8_t *put_data_segments(uint8_t *p)
+{
+    static const uint8_t code[] = {0xb8, DATA32, 0,    0,   0,
+                                   0x8e, 0xd8,   0x8e, 0xc0};
+
+    memcpy(p, code, sizeof code);
+    return p + sizeof code;
+}
+
+/* Far jumps into 32-bit code and out again. */
+static uint8_t *put_insn32(uint8_t *p, const uint8_t *insn, unsigned n)
+{
+    uint32_t next;
+
+    *p++ = 0xff; /* jmp far [far32] */
+    p = put_absolute(p, 5, &t->far32);
+    t->far32.offset = (uint32_t)(uintptr_t)p;
+    t->far32.selector = CODE32;
+    memcpy(p, insn, n);
+    p += n;
+    next = (uint32_t)(uintptr_t)p + 7;
+    *p++ = 0xea; /* jmp far CODE64:next */
+    memcpy(p, &next, 4);
+    p[4] = CODE64;
+    p[5] = 0;
+    return p + 6;
+}
+
+static void make_code(const uint8_t *insn, unsigned n, bool code32)
 {
     uint8_t *p = t->code;
 
@@ -112,30 +149,39 @@ static void make_code(const uint8_t *insn, unsigned n)
     p = put_bytes(p, "\xff", 1); /* push [rflags]; popfq */
     p = put_absolute(p, 6, &t->state.rflags);
     p = put_bytes(p, "\x9d", 1);
+    if (code32)
+        p = put_data_segments(p);
     for (unsigned r = 0; r < 16; r++)
         if (r != 4)
             p = put_mov(p, 0x8b, r, &t->state.gpr[r]);
-    memcpy(p, insn, n);
-    p += n;
+    if (code32) {
+        p = put_insn32(p, insn, n);
+    } else {
+        memcpy(p, insn, n);
+        p += n;
+    }
     for (unsigned r = 0; r < 16; r++)
         if (r != 4)
             p = put_mov(p, 0x89, r, &t->state.gpr[r]);
-    p = put_bytes(p, "\x9c\x8f", 2); /* pushfq; pop [rflags] */
+    p = put_mov(p, 0x8b, 4, &t->rsp); /* 32-bit code may halve RSP */
+    p = put_bytes(p, "\x9c\x8f", 2);  /* pushfq; pop [rflags] */
     p = put_absolute(p, 0, &t->state.rflags);
     p = put_bytes(p, "\xfc", 1); /* cld */
     p = put_xsave_mask(p);
     p = put_bytes(p, "\x48\x0f\xae", 3); /* xsave64 */
     p = put_absolute(p, 4, t->state.xsave);
     p = put_bytes(p, "\xdb\xe3", 2); /* fninit */
-    p = put_mov(p, 0x8b, 4, &t->rsp);
     p = put_bytes(p, "\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 11);
 }
 
 static void catch_signals(struct sigaction *old)
 {
     static const int signals[] = {SIGFPE, SIGSEGV, SIGILL, SIGBUS};
-    struct sigaction a = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    struct sigaction a = {.sa_sigaction = on_signal,
+                          .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t stack = {.ss_sp = t->stack, .ss_size = sizeof t->stack};
 
+    sigaltstack(&stack, NULL);
     for (unsigned k = 0; k < 4; k++)
         sigaction(signals[k], &a, &old[k]);
 }
@@ -148,8 +194,8 @@ static void leave_signals(const struct sigaction *old)
         sigaction(signals[k], &old[k], NULL);
 }
 
-enum native_end native_run(struct native_state *s, const uint8_t *insn,
-                           unsigned n)
+static enum native_end run(struct native_state *s, const uint8_t *insn,
+                           unsigned n, bool code32)
 {
     static const uint32_t mxcsr = 0x1f80;
     struct sigaction old[4] = {0};
@@ -157,7 +203,7 @@ enum native_end native_run(struct native_state *s, const uint8_t *insn,
     if (!t)
         t = native_low_memory(sizeof *t);
     t->state = *s;
-    make_code(insn, n);
+    make_code(insn, n, code32);
     catch_signals(old);
     ended = NATIVE_DONE;
     if (!sigsetjmp(back, 1))
@@ -166,4 +212,16 @@ enum native_end native_run(struct native_state *s, const uint8_t *insn,
     leave_signals(old);
     *s = t->state;
     return ended;
+}
+
+enum native_end native_run(struct native_state *s, const uint8_t *insn,
+                           unsigned n)
+{
+    return run(s, insn, n, false);
+}
+
+enum native_end native_run32(struct native_state *s, const uint8_t *insn,
+                             unsigned n)
+{
+    return run(s, insn, n, true);
 }

@@ -26,5 +26,8 @@ enum native_end { NATIVE_DONE, NATIVE_FP, NATIVE_INVALID, NATIVE_FAULT };
 /* Unless done only xsave is taken back, as it was at the fault. */
 enum native_end native_run(struct native_state *s, const uint8_t *insn,
                            unsigned n);
+/* The same in 32-bit code: the low halves of gpr[0] to gpr[7]. */
+enum native_end native_run32(struct native_state *s, const uint8_t *insn,
+                             unsigned n);
 
 #endif

@@ -268,11 +268,50 @@ static void test_indexed(void **state)
     assert_true(faults > runs / 20 && faults < runs);
 }
 
+/* #XM or #UD, flags in MXCSR, and nothing else changed. */
+static void test_xm(void **state)
+{
+    struct x86_state *s = &b->c.s;
+    uint8_t before[64];
+
+    (void)state;
+    map(true);
+    random_state();
+    s->gpr[RBX] = EDGE - 64;
+    for (unsigned k = 0; k < 64; k += 4)
+        store_le32(s->zmm[1] + k, 0x7f800000); /* infinity */
+    memcpy(s->zmm[0], s->zmm[1], 64);
+    memcpy(before, s->zmm[0], 64);
+    s->mxcsr = MXCSR_INIT & ~0x80u;
+    RUN(b, 0x0f, 0x5c, 0xc1); /* subps xmm0, xmm1 */
+    ASSERT_FAULT(b, EXC_XM, 0);
+    assert_int_equal(s->mxcsr, (MXCSR_INIT & ~0x80) | 1);
+    assert_memory_equal(before, s->zmm[0], 64);
+    s->cr4 &= ~CR4_OSXMMEXCPT;
+    RUN(b, 0x0f, 0x5c, 0xc1);
+    ASSERT_UD(b);
+    s->cr4 |= CR4_OSXMMEXCPT;
+    /* The store of a conversion that traps does not take place. */
+    for (unsigned k = 0; k < 64; k += 4)
+        store_le32(s->zmm[1] + k, 0x7f7fffff);
+    s->mxcsr = MXCSR_INIT & ~0x400u; /* overflow */
+    memcpy(before, b->ram + EDGE - 64, 64);
+    RUN(b, 0xc4, 0xe3, 0x79, 0x1d, 0x0b, 0x04); /* vcvtps2ph [rbx], xmm1 */
+    ASSERT_FAULT(b, EXC_XM, 0);
+    assert_memory_equal(before, b->ram + EDGE - 64, 64);
+    s->mxcsr = MXCSR_INIT;
+    RUN(b, 0xc4, 0xe3, 0x79, 0x1d, 0x0b, 0x04);
+    ASSERT_OK(b);
+    assert_int_equal(peek(b, EDGE - 64, 2), 0x7c00);
+    assert_int_equal(s->mxcsr, MXCSR_INIT | 0x28);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masked),
         cmocka_unit_test(test_indexed),
+        cmocka_unit_test(test_xm),
     };
 
     make_bench();
