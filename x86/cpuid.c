@@ -94,10 +94,9 @@ static struct cpuid_result leaf_features(const struct ask *a)
 
 static struct cpuid_result leaf_structured(const struct ask *a)
 {
-    struct cpuid_result r = {a->subleaf ? 0 : 1, 0, 0, 0};
+    enum { MAX_SUBLEAF = 2 };
+    struct cpuid_result r = {a->subleaf ? 0 : MAX_SUBLEAF, 0, 0, 0};
 
-    if (a->subleaf > 1)
-        return r;
     add_features(a, &r);
     if (!a->subleaf && has(a, FEAT_PKU) && (a->cr4 & CR4_PKE))
         r.ecx |= 1u << 4;

@@ -73,6 +73,7 @@ enum cpuid_reg { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
     X(ARCH_CAP, "arch-capabilities", 7, 0, EDX, 29)                            \
     X(AVX_VNNI, "avx-vnni", 7, 1, EAX, 4)                                      \
     X(AVX512BF16, "avx512bf16", 7, 1, EAX, 5)                                  \
+    X(BHI_CTRL, "bhi-ctrl", 7, 2, EDX, 4)                                      \
     X(XSAVEOPT, "xsaveopt", 0xd, 1, EAX, 0)                                    \
     X(XSAVEC, "xsavec", 0xd, 1, EAX, 1)                                        \
     X(XGETBV1, "xgetbv1", 0xd, 1, EAX, 2)                                      \

@@ -346,6 +346,20 @@ static bool write_misc_enable(struct cpu *c, const struct row *r, unsigned n,
     return true;
 }
 
+/* IBRS, STIBP and BHI_DIS_S: accepted, there being nothing to restrict. */
+static bool write_spec_ctrl(struct cpu *c, const struct row *r, unsigned n,
+                            uint64_t v)
+{
+    uint64_t allowed = 3 | (has(c, FEAT_BHI_CTRL) ? 1 << 10 : 0);
+
+    (void)r;
+    (void)n;
+    if (v & ~allowed)
+        return false;
+    c->s.spec_ctrl = v;
+    return true;
+}
+
 /*
  * Nothing runs ahead of the checks in an emulated CPU, which is what most of
  * these say; IBRS_ALL keeps guests from replacing every indirect branch.
@@ -413,7 +427,8 @@ static const struct row rows[] = {
     VALUE(MSR_SMI_COUNT, NONE, 0, NULL),
     {MSR_TSC_ADJUST, MSR_TSC_ADJUST, FEAT_TSC_ADJUST, read_field,
      write_tsc_adjust, STATE(tsc_adjust), 0},
-    FIELD(MSR_SPEC_CTRL, SPEC_CTRL, spec_ctrl, 3),
+    {MSR_SPEC_CTRL, MSR_SPEC_CTRL, FEAT_SPEC_CTRL, read_field, write_spec_ctrl,
+     STATE(spec_ctrl), 0},
     COMMAND(MSR_PRED_CMD, SPEC_CTRL, NULL, 1),
     CUSTOM(MSR_BIOS_UPDT_TRIG, MSR_BIOS_UPDT_TRIG, NONE, NULL, write_nothing),
     VALUE(MSR_BIOS_SIGN_ID, NONE, MICROCODE, write_nothing),

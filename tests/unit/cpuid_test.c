@@ -201,11 +201,12 @@ static void feature_leaves(void **state)
     assert_true(r.ecx & 1 << 27);
     assert_int_equal(r.ebx >> 24, 3);
     r = ask(&m, 7, 0);
-    assert_int_equal(r.eax, 1);
+    assert_int_equal(r.eax, 2);
     assert_true(r.ebx & 1 << 5);
     assert_false(r.ebx & 1 << 16);
-    assert_int_equal(ask(&m, 7, 2).ebx, 0);
-    assert_int_equal(ask(&m, 7, 2).ecx, 0);
+    assert_int_equal(ask(&m, 7, 2).edx, 1 << 4);
+    assert_int_equal(ask(&m, 7, 3).edx, 0);
+    assert_int_equal(ask(&m, 7, 3).eax, 0);
     assert_true(ask(&m, 0x80000001, 0).edx & 1 << 29);
     assert_true(ask(&m, 0x80000007, 0).edx & 1 << 8);
     assert_int_equal(ask(&m, 6, 0).eax, 4);

@@ -184,7 +184,11 @@ static void identification(void **state)
     set(MSR_MISC_ENABLE, 1);
     assert_true(get(MSR_ARCH_CAPABILITIES) & 1);
     set(MSR_SPEC_CTRL, 1);
+    set(MSR_SPEC_CTRL, 1 << 10 | 1);
     assert_true(refused(MSR_SPEC_CTRL, 8));
+    feature_set(&fx.model.features, FEAT_BHI_CTRL, false);
+    assert_true(refused(MSR_SPEC_CTRL, 1 << 10));
+    feature_set(&fx.model.features, FEAT_BHI_CTRL, true);
     set(MSR_PRED_CMD, 1);
     assert_true(refused(MSR_PRED_CMD, 2));
     set(MSR_DEBUGCTL, 0);
