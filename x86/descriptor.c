@@ -48,13 +48,12 @@ uint64_t desc_get(struct cpu *c, uint16_t sel, unsigned vector, unsigned ext)
     return raw;
 }
 
-uint64_t desc_get_high(struct cpu *c, uint16_t sel, unsigned vector,
-                       unsigned ext)
+uint64_t desc_get_high(struct cpu *c, uint16_t sel)
 {
     uint64_t high;
 
     if (!desc_read_high(c, sel, &high) || bits(high, 44, 40))
-        x86_raise_selector(c, vector, sel, ext);
+        x86_raise_selector(c, EXC_GP, sel, 0);
     return high << 32;
 }
 

@@ -157,7 +157,7 @@ static void go_gate(struct cpu *c, uint16_t sel, uint64_t raw, bool call)
     uint64_t sp;
 
     if (in_long_mode(c))
-        g.offset |= desc_get_high(c, sel, EXC_GP, 0);
+        g.offset |= desc_get_high(c, sel);
     else if (narrow)
         g.offset &= 0xffff;
     cs = gate_code(c, g.sel, call);

@@ -48,10 +48,18 @@ static bool type_allows(const struct cpu *c, const struct x86_seg *s,
 gva_t x86_linear_checked(struct cpu *c, unsigned seg, uint64_t offset,
                          unsigned n, bool write)
 {
+    enum {
+        MASK = SEG_UNUSABLE | SEG_S | SEG_CODE | SEG_DOWN | SEG_WRITE,
+        PLAIN = SEG_S | SEG_WRITE,
+    };
     const struct x86_seg *s = &c->s.seg[seg];
     bool ok;
     gva_t a;
 
+    /* Nearly always: data that may be written and grows up. */
+    if (likely((s->attr & MASK) == PLAIN && offset + n - 1 <= s->limit &&
+               offset <= s->limit && !in_code64(c)))
+        return (uint32_t)(s->base + offset);
     if (in_code64(c)) {
         a = offset + (seg >= FS ? s->base : 0);
         ok = x86_canonical(c, a) && x86_canonical(c, a + n - 1);

@@ -114,9 +114,9 @@ bool desc_read(struct cpu *c, uint16_t sel, uint64_t *raw);
 bool desc_read_high(struct cpu *c, uint16_t sel, uint64_t *raw);
 /* The same, raising (vector, sel, ext). */
 uint64_t desc_get(struct cpu *c, uint16_t sel, unsigned vector, unsigned ext);
-/* Bits 63:32 of the base of a 16-byte one; its type bits must be clear. */
-uint64_t desc_get_high(struct cpu *c, uint16_t sel, unsigned vector,
-                       unsigned ext);
+/* Bits 63:32 of the base of a 16-byte one, in place; its type bits must be
+   clear. #GP(sel). */
+uint64_t desc_get_high(struct cpu *c, uint16_t sel);
 struct x86_seg desc_segment(uint16_t sel, uint64_t raw);
 /* Sets the A bit, in memory too, unless it is set. */
 void desc_accessed(struct cpu *c, struct x86_seg *s);

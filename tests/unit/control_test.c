@@ -342,6 +342,24 @@ static void cr2_cr8_and_none(void **state)
     RUN(b, 0x44, 0x0f, 0x22, 0xc0);
     ASSERT_GP(b, 0);
     assert_int_equal(b->tpr, 0x7f);
+    for (unsigned cr = 0; cr < 16; cr++) { /* those that are not there */
+        const uint8_t to[] = {0x40 | (cr & 8) >> 1, 0x0f, 0x22,
+                              0xc0 | (cr & 7) << 3};
+        const uint8_t from[] = {0x40 | (cr & 8) >> 1, 0x0f, 0x20,
+                                0xc0 | (cr & 7) << 3};
+        struct insn i;
+
+        if (cr == 0 || (cr >= 2 && cr <= 4) || cr == 8)
+            continue;
+        if (x86_decode(&i, to, 4, DECODE_64) == DECODE_OK) {
+            bench_run(b, to, 4);
+            ASSERT_UD(b);
+        }
+        if (x86_decode(&i, from, 4, DECODE_64) == DECODE_OK) {
+            bench_run(b, from, 4);
+            ASSERT_UD(b);
+        }
+    }
     bench_protected(b, 3);
     RUN(b, 0x0f, 0x20, 0xc0);
     ASSERT_GP(b, 0);
@@ -439,6 +457,26 @@ static void invalidate(void **state)
         ASSERT_OK(b);
         assert_int_equal(read_at(b, A), 0x11);
     }
+#if TLB_BITS > 0
+    /* outside 64-bit mode the segment's base is added */
+    poke(b, PD + 8, 0x200000 | 0x87, 8);
+    tlb_flush_all(&b->c);
+    assert_int_equal(read_at(b, A), 0x22);
+    poke(b, PD + 8, 0x87, 8);
+    s->seg[CS] = bench_segment(b, SEL_CODE0);
+    s->seg[DS].base = 0x100000;
+    s->seg[FS].base = 0xffe00000;
+    x86_mode_changed(&b->c);
+    s->gpr[RSI] = A - 0x100000;
+    RUN(b, 0x64, 0x0f, 0x01, 0x3e); /* fs: another page */
+    s->gpr[RSI] = A - 0x100000;
+    RUN(b, 0x8a, 0x06);
+    assert_int_equal(s->gpr[RAX] & 0xff, 0x22);
+    RUN(b, 0x0f, 0x01, 0x3e);
+    RUN(b, 0x8a, 0x06);
+    assert_int_equal(s->gpr[RAX] & 0xff, 0x11);
+    bench_long(b, 0);
+#endif
     s->gpr[RSI] = 0x800000000000; /* not canonical: nothing happens */
     RUN(b, 0x0f, 0x01, 0x3e);
     ASSERT_OK(b);

@@ -422,6 +422,40 @@ static void cr3_of_task(void **state)
     assert_int_equal(s->gpr[RAX] & 0xff, 0x99);
 }
 
+/* PDPTEs are loaded with CR3; bad ones are the new task's #TS. */
+static void pdptes_of_task(void **state)
+{
+    struct bench *b = *state;
+    struct x86_state *s = &b->c.s;
+
+    for (unsigned bad = 0; bad < 2; bad++) {
+        start(b, 0);
+        for (unsigned n = 0; n < 512; n++)
+            poke(b, PD + 8 * n, (uint64_t)n << 21 | 0x87, 8);
+        poke(b, PDPT_PAE, PD | 1, 8);
+        poke(b, PDPT_PAE + 0x20, PD | 1, 8);
+        poke(b, PDPT_PAE + 0x28, 0x5001 | bad << 1, 8);
+        s->cr3 = PDPT_PAE;
+        s->pdpte[0] = PD | 1;
+        s->cr4 = CR4_PAE;
+        s->cr0 |= CR0_PG;
+        x86_mode_changed(&b->c);
+        tlb_flush_all(&b->c);
+        poke(b, TSS_B + 28, PDPT_PAE + 0x20, 4);
+        RUN(b, 0xea, FAR32(SEL_TSS_B, 0));
+        assert_int_equal(s->tr.sel, SEL_TSS_B);
+        if (bad) {
+            ASSERT_FAULT(b, EXC_TS, SEL_TSS_B);
+            assert_int_equal(s->cr3, PDPT_PAE);
+        } else {
+            ASSERT_OK(b);
+            assert_int_equal(s->cr3, PDPT_PAE + 0x20);
+            assert_int_equal(s->pdpte[1], 0x5001);
+        }
+        s->cr0 &= ~(uint64_t)CR0_PG;
+    }
+}
+
 /* --- what is checked in the new task --- */
 
 static void new_task_faults(void **state)
@@ -569,25 +603,16 @@ static void none_in_long_mode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH_TEST(by_jmp),
-        BENCH_TEST(by_call_and_iret),
-        BENCH_TEST(by_task_gate),
-        BENCH_TEST(by_exception),
-        BENCH_TEST(to_16_bits),
-        BENCH_TEST(error_code_of_16_bits),
-        BENCH_TEST(to_vm86),
-        BENCH_TEST(to_vm86_pending),
-        BENCH_TEST(refused),
-        BENCH_TEST(gate_refused),
-        BENCH_TEST(return_refused),
-        BENCH_TEST(page_fault_before),
-        BENCH_TEST(cr3_of_task),
-        BENCH_TEST(new_task_faults),
-        BENCH_TEST(new_task_fault_delivered),
-        BENCH_TEST(ldt_of_task),
-        BENCH_TEST(debug_trap),
-        BENCH_TEST(not_stepped),
-        BENCH_TEST(none_in_long_mode),
+        BENCH_TEST(by_jmp),          BENCH_TEST(by_call_and_iret),
+        BENCH_TEST(by_task_gate),    BENCH_TEST(by_exception),
+        BENCH_TEST(to_16_bits),      BENCH_TEST(error_code_of_16_bits),
+        BENCH_TEST(to_vm86),         BENCH_TEST(to_vm86_pending),
+        BENCH_TEST(refused),         BENCH_TEST(gate_refused),
+        BENCH_TEST(return_refused),  BENCH_TEST(page_fault_before),
+        BENCH_TEST(cr3_of_task),     BENCH_TEST(pdptes_of_task),
+        BENCH_TEST(new_task_faults), BENCH_TEST(new_task_fault_delivered),
+        BENCH_TEST(ldt_of_task),     BENCH_TEST(debug_trap),
+        BENCH_TEST(not_stepped),     BENCH_TEST(none_in_long_mode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

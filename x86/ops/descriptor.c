@@ -70,7 +70,7 @@ static void wide_base(struct cpu *c, struct x86_seg *s)
 {
     if (!in_code64(c))
         return;
-    s->base |= desc_get_high(c, s->sel, EXC_GP, 0);
+    s->base |= desc_get_high(c, s->sel);
     if (!is_canonical(c, s->base))
         x86_raise_selector(c, EXC_GP, s->sel, 0);
 }
