@@ -95,6 +95,18 @@ static void pam(void **state)
     }
 }
 
+/* While firmware copies itself, CPUs run it from its ROM, not byte by byte. */
+static void pam_write_only_is_a_window(void **state)
+{
+    struct rig *r = *state;
+    struct window w;
+
+    conf_write(r->b, 0, 0x59, 0x20, 1);
+    assert_true(space_window(r->b->env.mem, 0xf8000, &w));
+    assert_true(w.readonly);
+    assert_ptr_equal(w.ram + (0xf8000 - w.base), r->rom + 0x18000);
+}
+
 static void pam_neighbours(void **state)
 {
     struct board *b = ((struct rig *)*state)->b;
@@ -192,8 +204,15 @@ static void loaded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(registers), T(pam),    T(pam_neighbours), T(reset_unshadows),
-        T(smram),     T(loaded), T(turbo_reset),    T(lock_ends_with_reset),
+        T(registers),
+        T(pam),
+        T(pam_neighbours),
+        T(pam_write_only_is_a_window),
+        T(reset_unshadows),
+        T(smram),
+        T(loaded),
+        T(turbo_reset),
+        T(lock_ends_with_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

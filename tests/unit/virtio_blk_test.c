@@ -542,14 +542,16 @@ static void flood(void **state)
     remake(r, make_small, F_DEFAULT & ~(1ull << 28));
     bring_up(r, F_DEFAULT, 16);
     offer(r, 0, IN, 0, DATA, 512);
-    for (unsigned i = 1; i < 16; i++)
+    for (unsigned i = 1; i < 10; i++)
+        ring_offer(r->r, 0);
+    vd_kick(&r->d, 0);
+    assert_int_equal(r->disk->n, 10);
+    for (unsigned i = 0; i < 15; i++)
         ring_offer(r->r, 0);
     vd_kick(&r->d, 0);
     assert_int_equal(r->disk->n, 16);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < 7; i++)
         ring_offer(r->r, 0);
-    vd_kick(&r->d, 0);
-    assert_int_equal(r->disk->n, 16);
     assert_int_equal(loop_start(r->b->env.loop), 0);
     while (offered < 32) {
         host_mutex_lock(&r->lock);
@@ -560,6 +562,26 @@ static void flood(void **state)
         host_mutex_unlock(&r->lock);
     }
     assert_int_equal(r->disk->submitted, 32);
+}
+
+static void make_huge(struct rig *r, void *dev)
+{
+    (void)dev;
+    r->disk->blk.size = 1ull << 42;
+}
+
+/* A range may not ask for more than the configuration says. */
+static void range_limit(void **state)
+{
+    struct rig *r = *state;
+
+    remake(r, make_huge, F_DEFAULT);
+    uint32_t most = (uint32_t)config(r, 36, 4);
+    assert_int_equal(config(r, 48, 4), most);
+    put_range(r, 0, 0, most + 1, 0);
+    assert_int_equal(request(r, DISCARD, 0, DATA, 16), IOERR);
+    assert_int_equal(request(r, ZEROES, 0, DATA, 16), IOERR);
+    assert_int_equal(r->disk->submitted, 0);
 }
 
 static void make_multiqueue(struct rig *r, void *dev)
@@ -678,6 +700,7 @@ int main(void)
         T(hard_reset_in_flight),
         T(pause_drains),
         T(flood),
+        T(range_limit),
         T(multiqueue),
         T(large_sectors),
         T(bad_properties),

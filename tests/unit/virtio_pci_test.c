@@ -486,6 +486,34 @@ static void hard_reset_in_flight(void **state)
     assert_int_equal(ring_used_idx(&r->d.ring[0]), 1);
 }
 
+/* A driver that trusts RESET# and starts at once: the old request comes back
+   to a queue that is no longer the one it was taken from. */
+static void stale_request(void **state)
+{
+    static const uint8_t steps[] = {S_ACK, S_DRIVER, S_FEATURES_OK};
+    struct rig *r = *state;
+
+    start(r, 0);
+    r->c->hold = true;
+    offer(r, 0, 0);
+    vd_kick(&r->d, 0);
+    r->c->dev.cls->reset(&r->c->dev, true);
+    r->d = vd_find(r->b, DEVFN);
+    vc_write(&r->d, V_DRIVER_SELECT, 1, 4);
+    vc_write(&r->d, V_DRIVER_FEATURE, 1, 4);
+    for (unsigned i = 0; i < sizeof steps; i++)
+        vc_write(&r->d, V_STATUS, steps[i], 1);
+    vd_queue(&r->d, 0, 16);
+    vd_go(&r->d);
+    assert_true(vc_read(&r->d, V_STATUS, 1) & S_DRIVER_OK);
+    echo_finish(r->c);
+    assert_int_equal(ring_used_idx(&r->d.ring[0]), 0);
+    r->c->hold = false;
+    offer(r, 0, 0);
+    vd_kick(&r->d, 0);
+    assert_int_equal(ring_used_idx(&r->d.ring[0]), 1);
+}
+
 static void bus_mastering(void **state)
 {
     struct rig *r = *state;
@@ -575,6 +603,7 @@ int main(void)
         T(reset_waits_for_requests),
         T(queue_reset),
         T(hard_reset_in_flight),
+        T(stale_request),
         T(bus_mastering),
         T(pause_and_resume),
         T(loaded),

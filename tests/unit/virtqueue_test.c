@@ -1,3 +1,4 @@
+#include "lodge/host.h"
 #include "ring.h"
 
 enum { BASE = 0x200000, DATA = 0x300000, TABLE = 0x400000, SPANS = 40 };
@@ -243,17 +244,23 @@ static void read_only_memory(void **state)
 static void too_long(void **state)
 {
     struct rig *t = *state;
+    enum { LEN = 0x50000000 };
+    struct region large = {
+        .name = "large", .size = LEN, .ram = host_ram_alloc(LEN)};
 
-    for (unsigned i = 0; i < 8; i++)
-        ring_desc(&t->r, i, 0x100000, 0xe00000, i < 7 ? D_NEXT : 0,
+    space_map(t->b->env.mem, 1ull << 32, &large, 0);
+    for (unsigned i = 0; i < 4; i++)
+        ring_desc(&t->r, i, 1ull << 32, LEN, i < 3 ? D_NEXT : 0,
                   (uint16_t)(i + 1));
-    ring_offer(&t->r, 0);
-    assert_int_equal(virtq_pop(&t->q, &t->buf), 1); /* 112 MB */
-    ring_desc(&t->r, 0, TABLE, 16 * 300, D_INDIRECT, 0);
-    for (unsigned i = 0; i < 300; i++)
-        ring_desc_at(&t->r, TABLE, i, 0x100000, 0xf00000, D_NEXT,
-                     (uint16_t)(i + 1));
+    ring_offer(&t->r, 1);
+    assert_int_equal(virtq_pop(&t->q, &t->buf), 1);
+    assert_int_equal(t->buf.out_bytes, 3ull * LEN);
+    for (unsigned i = 0; i < 4; i++)
+        ring_desc(&t->r, i, 1ull << 32, LEN, i < 3 ? D_NEXT : 0,
+                  (uint16_t)(i + 1));
     expect_broken(t, 0);
+    space_unmap(&large);
+    host_ram_free(large.ram, LEN);
 }
 
 static void too_many_spans(void **state)
