@@ -295,11 +295,15 @@ void op_vector(struct cpu *c, const struct insn *i)
 /* VZEROUPPER; VZEROALL with VEX.L. Registers 16 and up stay. */
 void op_vzero(struct cpu *c, const struct insn *i)
 {
+    static const uint8_t zero[64];
     unsigned count = in_code64(c) ? 16 : 8;
-    unsigned from = i->vl == 32 ? 0 : 16;
 
-    for (unsigned r = 0; r < count; r++)
-        memset(c->s.zmm[r] + from, 0, 64 - from);
+    /* Copies of fixed size, which no string instruction is used for. */
+    for (unsigned r = 0; r < count; r++) {
+        if (i->vl == 32)
+            memcpy(c->s.zmm[r], zero, 16);
+        memcpy(c->s.zmm[r] + 16, zero, 48);
+    }
 }
 
 /* --- MMX: the x87 registers by their physical number --- */

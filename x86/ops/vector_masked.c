@@ -48,10 +48,11 @@ static gva_t part_address(struct cpu *c, const struct insn *i, uint64_t ea,
 static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
                        uint64_t bytes)
 {
+    static const uint8_t zero[HOSTVEC_MEM];
     uint64_t ea = x86_ea(c, i);
     unsigned start, n;
 
-    memset(to, 0, HOSTVEC_MEM);
+    memcpy(to, zero, HOSTVEC_MEM);
     while (next_run(&bytes, &start, &n))
         mem_read_bytes(c, part_address(c, i, ea + start, n, false), to + start,
                        n);

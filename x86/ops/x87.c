@@ -27,9 +27,9 @@ static uint64_t pointer(const struct cpu *c, unsigned seg, uint64_t offset)
  * an unmasked exception is recorded. Measured: FOP behaves so on Intel CPUs
  * that have that bit.
  */
-static void record(const struct cpu *c, const struct insn *i, uint8_t *fx,
-                   uint64_t fdp)
+static void record(struct cpu *c, const struct insn *i, uint64_t offset)
 {
+    uint8_t *fx = c->s.fxsave;
     bool error = fpu_sw(fx) & FSW_ES;
     unsigned at = insn_modrm_at(i);
 
@@ -38,7 +38,7 @@ static void record(const struct cpu *c, const struct insn *i, uint8_t *fx,
         return;
     store_le16(fx + FX_FOP, (uint16_t)((i->raw[at - 1] & 7) << 8 | i->raw[at]));
     if (i->flags & INSN_MEM)
-        store_le64(fx + FX_FDP, fdp);
+        store_le64(fx + FX_FDP, pointer(c, i->seg, offset));
 }
 
 /* --- computations --- */
@@ -51,9 +51,10 @@ static bool stored(const uint8_t *fx)
     return !(fpu_sw(fx) & ~fpu_cw(fx) & (FSW_IE | FSW_OE | FSW_UE));
 }
 
-static void run(struct cpu *c, const struct insn *i, uint8_t *fx, uint8_t *mem)
+static void run(struct cpu *c, const struct insn *i, uint8_t *mem)
 {
     struct hostvec *v = c->hostvec;
+    uint8_t *fx = c->s.fxsave;
     const struct opcode *row = insn_opcode(i);
     hostvec_stub *stub = hostvec_stub_of(c, i);
     uint64_t fip = load_le64(fx + FX_FIP), fdp = load_le64(fx + FX_FDP);
@@ -89,26 +90,22 @@ static void store(struct cpu *c, gva_t a, const uint8_t *from, unsigned n)
         mem_write_bytes(c, a, from, n);
 }
 
-/* Memory is written before the state changes: the write may fault. */
-static void store_op(struct cpu *c, const struct insn *i, gva_t a, uint64_t fdp)
+/* The write is probed: nothing has changed when it faults. */
+static void store_op(struct cpu *c, const struct insn *i, gva_t a)
 {
     struct hostvec *v = c->hostvec;
     unsigned n = i->opnd[0].size;
 
-    memcpy(v->fx, c->s.fxsave, FX_X87_SIZE);
-    run(c, i, v->fx, v->mem);
-    if (stored(v->fx))
+    mem_probe(c, a, n, true);
+    run(c, i, v->mem);
+    if (stored(c->s.fxsave))
         store(c, a, v->mem, n);
-    else
-        mem_probe(c, a, n, true);
-    record(c, i, v->fx, fdp);
-    memcpy(c->s.fxsave, v->fx, FX_X87_SIZE);
 }
 
 void op_x87(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
-    uint64_t offset = 0, fdp = 0;
+    uint64_t offset = 0;
     gva_t a;
 
     fpu_check_pending(c);
@@ -116,18 +113,20 @@ void op_x87(struct cpu *c, const struct insn *i)
         x86_raise(c, EXC_UD);
     if (i->flags & INSN_MEM) {
         bool write = insn_opcode(i)->props & OP_WRITES0;
+        unsigned n = i->opnd[0].size;
 
         offset = x86_ea(c, i);
-        fdp = pointer(c, i->seg, offset);
-        a = x86_linear(c, i->seg, offset, i->opnd[0].size, write);
+        a = x86_linear(c, i->seg, offset, n, write);
         if (write) {
-            store_op(c, i, a, fdp);
-            return;
+            store_op(c, i, a);
+        } else {
+            load(c, a, v->mem, n);
+            run(c, i, v->mem);
         }
-        load(c, a, v->mem, i->opnd[0].size);
+    } else {
+        run(c, i, v->mem);
     }
-    run(c, i, c->s.fxsave, v->mem);
-    record(c, i, c->s.fxsave, fdp);
+    record(c, i, offset);
 }
 
 /* --- control --- */

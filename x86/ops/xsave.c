@@ -48,67 +48,74 @@ static unsigned component_bytes(const struct cpu *c,
     return x->bit == XCOMP_HI16_ZMM ? 0 : x->size / 2;
 }
 
-/* The slices of vector registers that make up a component. */
-struct slices {
-    uint8_t first, from, bytes;
-};
-
-static struct slices component_slices(unsigned bit)
+/*
+ * The part of each vector register that makes up a component: n bytes from
+ * `from`, of registers first and up. Sizes are constants where this is
+ * inlined: a copy of any size would be a slow string instruction.
+ */
+static ALWAYS_INLINE void slices_to(const struct x86_state *s, uint8_t *to,
+                                    unsigned first, unsigned from, unsigned n,
+                                    unsigned count)
 {
-    switch (bit) {
-    case XCOMP_SSE: return (struct slices){0, 0, 16};
-    case XCOMP_AVX: return (struct slices){0, 16, 16};
-    case XCOMP_ZMM_HI256: return (struct slices){0, 32, 32};
-    default: return (struct slices){16, 0, 64};
-    }
+    for (unsigned r = 0; r < count; r++)
+        memcpy(to + r * n, s->zmm[first + r] + from, n);
+}
+
+static ALWAYS_INLINE void slices_from(struct x86_state *s, const uint8_t *p,
+                                      unsigned first, unsigned from, unsigned n,
+                                      unsigned count)
+{
+    static const uint8_t zero[64];
+    unsigned step = p ? n : 0;
+
+    if (!p)
+        p = zero;
+    for (unsigned r = 0; r < count; r++, p += step)
+        memcpy(s->zmm[first + r] + from, p, n);
+}
+
+static ALWAYS_INLINE bool slices_used(const struct x86_state *s, unsigned first,
+                                      unsigned from, unsigned n)
+{
+    uint64_t any = 0;
+
+    for (unsigned r = 0; r < 16 && !any; r++)
+        for (unsigned k = 0; k < n; k += 8)
+            any |= load_le64(s->zmm[first + r] + from + k);
+    return any;
 }
 
 static void component_to(const struct x86_state *s, unsigned bit, uint8_t *to,
                          unsigned n)
 {
-    struct slices v = component_slices(bit);
-
-    if (bit == XCOMP_PKRU)
-        store_le64(to, s->pkru);
-    else if (bit == XCOMP_OPMASK)
+    switch (bit) {
+    case XCOMP_SSE: slices_to(s, to, 0, 0, 16, n / 16); break;
+    case XCOMP_AVX: slices_to(s, to, 0, 16, 16, n / 16); break;
+    case XCOMP_OPMASK:
         for (unsigned r = 0; r < 8; r++)
             store_le64(to + 8 * r, s->k[r]);
-    else
-        for (unsigned r = 0; r * v.bytes < n; r++)
-            memcpy(to + r * v.bytes, s->zmm[v.first + r] + v.from, v.bytes);
+        break;
+    case XCOMP_ZMM_HI256: slices_to(s, to, 0, 32, 32, n / 32); break;
+    case XCOMP_HI16_ZMM: slices_to(s, to, 16, 0, 64, n / 64); break;
+    default: store_le64(to, s->pkru); break;
+    }
 }
 
 /* from: NULL makes it the initial state. */
 static void component_from(struct x86_state *s, unsigned bit,
                            const uint8_t *from, unsigned n)
 {
-    struct slices v = component_slices(bit);
-
-    if (bit == XCOMP_PKRU)
-        s->pkru = from ? load_le32(from) : 0;
-    else if (bit == XCOMP_OPMASK)
+    switch (bit) {
+    case XCOMP_SSE: slices_from(s, from, 0, 0, 16, n / 16); break;
+    case XCOMP_AVX: slices_from(s, from, 0, 16, 16, n / 16); break;
+    case XCOMP_OPMASK:
         for (unsigned r = 0; r < 8; r++)
             s->k[r] = from ? load_le64(from + 8 * r) : 0;
-    else
-        for (unsigned r = 0; r * v.bytes < n; r++) {
-            uint8_t *reg = s->zmm[v.first + r] + v.from;
-
-            if (from)
-                memcpy(reg, from + r * v.bytes, v.bytes);
-            else
-                memset(reg, 0, v.bytes);
-        }
-}
-
-static bool slices_used(const struct x86_state *s, unsigned bit, unsigned count)
-{
-    struct slices v = component_slices(bit);
-    uint64_t any = 0;
-
-    for (unsigned r = 0; r < count && !any; r++)
-        for (unsigned k = 0; k < v.bytes; k += 8)
-            any |= load_le64(s->zmm[v.first + r] + v.from + k);
-    return any;
+        break;
+    case XCOMP_ZMM_HI256: slices_from(s, from, 0, 32, 32, n / 32); break;
+    case XCOMP_HI16_ZMM: slices_from(s, from, 16, 0, 64, n / 64); break;
+    default: s->pkru = from ? load_le32(from) : 0; break;
+    }
 }
 
 uint64_t x86_xinuse(const struct cpu *c)
@@ -118,9 +125,9 @@ uint64_t x86_xinuse(const struct cpu *c)
 
     if (!fpu_is_initial(s->fxsave))
         used |= BIT64(XCOMP_X87);
-    if (s->mxcsr != MXCSR_INIT || slices_used(s, XCOMP_SSE, 16))
+    if (s->mxcsr != MXCSR_INIT || slices_used(s, 0, 0, 16))
         used |= BIT64(XCOMP_SSE);
-    if (slices_used(s, XCOMP_AVX, 16))
+    if (slices_used(s, 0, 16, 16))
         used |= BIT64(XCOMP_AVX);
     if (s->pkru)
         used |= BIT64(XCOMP_PKRU);
@@ -130,9 +137,9 @@ uint64_t x86_xinuse(const struct cpu *c)
         masks |= s->k[r];
     if (masks)
         used |= BIT64(XCOMP_OPMASK);
-    if (slices_used(s, XCOMP_ZMM_HI256, 16))
+    if (slices_used(s, 0, 32, 32))
         used |= BIT64(XCOMP_ZMM_HI256);
-    if (slices_used(s, XCOMP_HI16_ZMM, 16))
+    if (slices_used(s, 16, 0, 64))
         used |= BIT64(XCOMP_HI16_ZMM);
     return used;
 }
@@ -226,42 +233,63 @@ static unsigned area_size(bool compacted, uint64_t present)
     return end;
 }
 
-static void save_legacy(struct cpu *c, gva_t a, bool wide, uint64_t save,
-                        bool mxcsr)
+/* An area on its way to memory. What lies side by side is written at once. */
+struct saving {
+    struct cpu *c;
+    gva_t a;
+    unsigned start, end; /* bytes not yet written */
+    uint8_t area[XSAVE_MAX];
+};
+
+static void save_flush(struct saving *v)
 {
-    uint8_t part[16 * 16];
-
-    if (save & XCR0_X87) {
-        uint8_t area[FX_X87_SIZE];
-
-        fpu_to_area(c, area, wide);
-        mem_write_bytes(c, a, area, FX_MXCSR);
-        mem_write_bytes(c, a + FX_ST, area + FX_ST, FX_XMM - FX_ST);
-    }
-    if (mxcsr) {
-        store_le32(part, c->s.mxcsr);
-        store_le32(part + 4, MXCSR_DEFINED);
-        mem_write_bytes(c, a + FX_MXCSR, part, 8);
-    }
-    if (save & XCR0_SSE) {
-        component_to(&c->s, XCOMP_SSE, part, 16 * low_registers(c));
-        mem_write_bytes(c, a + FX_XMM, part, 16 * low_registers(c));
-    }
+    if (v->end > v->start)
+        mem_write_bytes(v->c, v->a + v->start, v->area + v->start,
+                        v->end - v->start);
 }
 
-static void save_extended(struct cpu *c, gva_t a, struct layout l,
-                          uint64_t save)
+/* The place of n bytes at `at`, which are to be filled in. */
+static uint8_t *save_part(struct saving *v, unsigned at, unsigned n)
 {
-    uint8_t part[1024];
+    if (at != v->end) {
+        save_flush(v);
+        v->start = at;
+    }
+    v->end = at + n;
+    return v->area + at;
+}
 
+static void save_legacy(struct saving *v, bool wide, uint64_t save, bool mxcsr)
+{
+    struct cpu *c = v->c;
+    uint8_t x87[FX_X87_SIZE];
+    unsigned n = 16 * low_registers(c);
+
+    if (save & XCR0_X87) {
+        fpu_to_area(c, x87, wide);
+        memcpy(save_part(v, 0, FX_MXCSR), x87, FX_MXCSR);
+    }
+    if (mxcsr) {
+        uint8_t *p = save_part(v, FX_MXCSR, 8);
+
+        store_le32(p, c->s.mxcsr);
+        store_le32(p + 4, MXCSR_DEFINED);
+    }
+    if (save & XCR0_X87)
+        memcpy(save_part(v, FX_ST, FX_XMM - FX_ST), x87 + FX_ST,
+               FX_XMM - FX_ST);
+    if (save & XCR0_SSE)
+        component_to(&c->s, XCOMP_SSE, save_part(v, FX_XMM, n), n);
+}
+
+static void save_extended(struct saving *v, struct layout l, uint64_t save)
+{
     for (unsigned k = 0; k < XSAVE_COMPONENTS; k++) {
         const struct xsave_component *x = &xsave_components[k];
-        unsigned at = component_place(&l, x), n = component_bytes(c, x);
+        unsigned at = component_place(&l, x), n = component_bytes(v->c, x);
 
-        if (!(save >> x->bit & 1) || !n)
-            continue;
-        component_to(&c->s, x->bit, part, n);
-        mem_write_bytes(c, a + at, part, n);
+        if ((save >> x->bit & 1) && n)
+            component_to(&v->c->s, x->bit, save_part(v, at, n), n);
     }
 }
 
@@ -269,24 +297,25 @@ static void save_extended(struct cpu *c, gva_t a, struct layout l,
 static void xsave(struct cpu *c, const struct insn *i, bool compacted,
                   bool optimised)
 {
-    uint64_t rfbm = requested(c), used = x86_xinuse(c) & rfbm, header[2];
+    uint64_t rfbm = requested(c), used = x86_xinuse(c) & rfbm, bv = used;
     uint64_t save = optimised ? used : rfbm;
     struct layout l = {compacted, rfbm, XSAVE_EXTENDED};
     unsigned n = area_size(compacted, rfbm);
-    gva_t a = area_address(c, i, n, 64, true);
     bool mxcsr = compacted ? used & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX);
+    struct saving v;
 
-    mem_probe(c, a, n, true);
+    v.c = c;
+    v.a = area_address(c, i, n, 64, true);
+    v.start = v.end = 0;
+    mem_probe(c, v.a, n, true);
+    if (!compacted)
+        bv |= mem_read(c, v.a + XSTATE_BV, 8) & ~rfbm;
+    save_legacy(&v, wide_form(i), save, mxcsr);
+    store_le64(save_part(&v, XSTATE_BV, 8), bv);
     if (compacted)
-        header[0] = used;
-    else
-        header[0] = (mem_read(c, a + XSTATE_BV, 8) & ~rfbm) | used;
-    header[1] = rfbm | XCOMP_COMPACTED;
-    save_legacy(c, a, wide_form(i), save, mxcsr);
-    save_extended(c, a, l, save);
-    mem_write(c, a + XSTATE_BV, header[0], 8);
-    if (compacted)
-        mem_write(c, a + XCOMP_BV, header[1], 8);
+        store_le64(save_part(&v, XCOMP_BV, 8), rfbm | XCOMP_COMPACTED);
+    save_extended(&v, l, save);
+    save_flush(&v);
 }
 
 void op_xsave(struct cpu *c, const struct insn *i)
