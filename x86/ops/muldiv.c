@@ -17,106 +17,133 @@ static void write_wide(struct cpu *c, uint64_t high, uint64_t low, unsigned n)
     }
 }
 
+/* Up to four bytes 64-bit arithmetic will do. */
 void op_mul(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->opnd[0].size;
-    wide_t p = (wide_t)op_read(c, i, 0) * gpr_read(c, RAX, n);
-    uint64_t low = (uint64_t)p, high = (uint64_t)(p >> 8 * n);
+    uint64_t a = op_read(c, i, 0), b = gpr_read(c, RAX, n), low, high;
 
+    if (n == 8) {
+        wide_t p = (wide_t)a * b;
+
+        low = (uint64_t)p;
+        high = (uint64_t)(p >> 64);
+    } else {
+        low = a * b;
+        high = low >> 8 * n;
+    }
     write_wide(c, high, low, n);
     flags_mul(c, low, high != 0, n);
 }
 
-/* The product of two n-byte numbers; *fits: its low half is all of it. */
-static ALWAYS_INLINE swide_t signed_product(uint64_t a, uint64_t b, unsigned n,
-                                            bool *fits)
+/* One operand: both halves into rDX:rAX. */
+static void imul_wide(struct cpu *c, const struct insn *i)
 {
-    swide_t p = (swide_t)sign_extend(a, 8 * n) * sign_extend(b, 8 * n);
+    unsigned n = i->opnd[0].size;
+    int64_t a = sign_extend(op_read(c, i, 0), 8 * n);
+    int64_t b = sign_extend(gpr_read(c, RAX, n), 8 * n);
+    uint64_t low, high;
 
-    *fits = p == sign_extend((uint64_t)p, 8 * n);
-    return p;
+    if (n == 8) {
+        swide_t p = (swide_t)a * b;
+
+        low = (uint64_t)p;
+        high = (uint64_t)(p >> 64);
+    } else {
+        low = (uint64_t)(a * b);
+        high = (uint64_t)((int64_t)low >> 8 * n);
+    }
+    write_wide(c, high, low, n);
+    /* It fits when the high half is but the low one's sign. */
+    high = flags_extend(high, n);
+    flags_mul(c, low, high != (uint64_t)((int64_t)flags_extend(low, n) >> 63),
+              n);
 }
 
 void op_imul(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->opnd[0].size;
-    bool fits;
-    swide_t p;
+    bool overflow;
+    int64_t a, b, p;
 
     if (i->opnd[1].kind == OPND_NONE) {
-        p = signed_product(op_read(c, i, 0), gpr_read(c, RAX, n), n, &fits);
-        write_wide(c, (uint64_t)(p >> 8 * n), (uint64_t)p, n);
-    } else {
-        p = signed_product(op_read(c, i, 1),
-                           op_read(c, i, i->opnd[2].kind != OPND_NONE ? 2 : 0),
-                           n, &fits);
-        op_write(c, i, 0, (uint64_t)p);
+        imul_wide(c, i);
+        return;
     }
-    flags_mul(c, (uint64_t)p, !fits, n);
+    a = sign_extend(op_read(c, i, 1), 8 * n);
+    b = sign_extend(op_read(c, i, i->opnd[2].kind != OPND_NONE ? 2 : 0), 8 * n);
+    overflow = __builtin_mul_overflow(a, b, &p);
+    op_write(c, i, 0, (uint64_t)p);
+    flags_mul(c, (uint64_t)p, overflow || p != sign_extend((uint64_t)p, 8 * n),
+              n);
 }
 
 /* --- division --- */
-struct quotient {
-    uint64_t q, r;
-};
-
 /* high:low / d, where high < d: the quotient fits 64 bits. */
-static struct quotient divide(uint64_t high, uint64_t low, uint64_t d)
+static uint64_t divide(uint64_t high, uint64_t low, uint64_t d, uint64_t *rest)
 {
-    struct quotient x;
     wide_t v;
 
-    if (!high) {
-        x.q = low / d;
-        x.r = low % d;
-    } else {
-        v = (wide_t)high << 64 | low;
-        x.q = (uint64_t)(v / d);
-        x.r = (uint64_t)(v % d);
+    if (likely(!high)) {
+        *rest = low % d;
+        return low / d;
     }
-    return x;
+    v = (wide_t)high << 64 | low;
+    *rest = (uint64_t)(v % d);
+    return (uint64_t)(v / d);
 }
 
-/* The dividend of n-byte division, zero-extended. */
-static wide_t dividend(const struct cpu *c, unsigned n)
+/* The dividend of a division by up to four bytes. */
+static uint64_t dividend(const struct cpu *c, unsigned n)
 {
     if (n == 1)
         return (uint16_t)c->s.gpr[RAX];
-    return (wide_t)gpr_read(c, RDX, n) << 8 * n | gpr_read(c, RAX, n);
+    return gpr_read(c, RDX, n) << 8 * n | gpr_read(c, RAX, n);
 }
 
 void op_div(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->opnd[0].size;
-    uint64_t d = op_read(c, i, 0);
-    wide_t v = dividend(c, n);
-    struct quotient x;
+    uint64_t d = op_read(c, i, 0), high, low, q, rest;
 
-    if (v >> 8 * n >= d) /* also when d is zero */
-        x86_raise(c, EXC_DE);
-    x = divide((uint64_t)(v >> 64), (uint64_t)v, d);
-    write_wide(c, x.r, x.q, n);
+    if (n == 8) {
+        high = c->s.gpr[RDX];
+        low = c->s.gpr[RAX];
+        if (high >= d) /* also when d is 0 */
+            x86_raise(c, EXC_DE);
+    } else {
+        high = 0;
+        low = dividend(c, n);
+        if (low >> 8 * n >= d)
+            x86_raise(c, EXC_DE);
+    }
+    q = divide(high, low, d, &rest);
+    write_wide(c, rest, q, n);
 }
 
+/* Magnitudes are divided; the remainder has the dividend's sign. */
 void op_idiv(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->opnd[0].size;
     int64_t d = sign_extend(op_read(c, i, 0), 8 * n);
-    wide_t v = dividend(c, n);
-    unsigned unused = 128 - 16 * n;
-    bool v_negative = (swide_t)(v << unused) < 0,
-         negative = v_negative ^ (d < 0);
-    uint64_t size = d < 0 ? 0 - (uint64_t)d : (uint64_t)d;
-    struct quotient x;
+    uint64_t size = d < 0 ? 0 - (uint64_t)d : (uint64_t)d, q, rest;
+    bool below_zero, negative;
+    wide_t v;
 
-    if (v_negative)
-        v = (0 - (v << unused)) >> unused;
-    if (v >> 64 >= size)
+    if (n == 8)
+        v = (wide_t)c->s.gpr[RDX] << 64 | c->s.gpr[RAX];
+    else
+        v = (wide_t)(swide_t)sign_extend(dividend(c, n), 16 * n);
+    below_zero = (swide_t)v < 0;
+    negative = below_zero ^ (d < 0);
+    if (below_zero)
+        v = 0 - v;
+    if ((uint64_t)(v >> 64) >= size)
         x86_raise(c, EXC_DE);
-    x = divide((uint64_t)(v >> 64), (uint64_t)v, size);
-    if (x.q > mask_low(8 * n - 1) + negative)
+    q = divide((uint64_t)(v >> 64), (uint64_t)v, size, &rest);
+    if (q > mask_low(8 * n - 1) + negative)
         x86_raise(c, EXC_DE);
-    write_wide(c, v_negative ? 0 - x.r : x.r, negative ? 0 - x.q : x.q, n);
+    write_wide(c, below_zero ? 0 - rest : rest, negative ? 0 - q : q, n);
 }
 
 /* --- decimal adjustment around them --- */
