@@ -134,8 +134,9 @@ static const struct {
     const char *cls, *id;
 } board[] = {
     {"i440fx", "host-bridge"}, {"piix3", "isa-bridge"}, {"piix4-pm", "pm"},
-    {"i8259", "pic"},          {"ioapic", "ioapic"},    {"i8254", "pit"},
-    {"mc146818", "rtc"},       {"hpet", "hpet"},
+    {"i8259", "pic"},          {"ioapic", "ioapic"},    {"dma8237", "dma"},
+    {"i8254", "pit"},          {"mc146818", "rtc"},     {"hpet", "hpet"},
+    {"i8042", "kbd"},          {"port92", "port92"},    {"port80", "port80"},
 };
 
 static int add_board(struct pc *pc, struct err *e)
@@ -220,7 +221,7 @@ static int add_extras(struct pc *pc, struct err *e)
         return e->code;
     if (c->debug_exit && !add(pc, "debug-exit", "debug-exit", NULL, e))
         return e->code;
-    if (c->test_device && !add(pc, "test-device", "test-device", NULL, e))
+    if (c->test_device && !add(pc, "testdev", "test-device", NULL, e))
         return e->code;
     return 0;
 }

@@ -133,7 +133,6 @@ int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e)
     init_pit(env);
     init_ioapic(env, ioapic_id);
     outb(env, PORT_92, PORT_92_A20);
-    env->set_a20(env, true);
     return 0;
 }
 

@@ -259,6 +259,8 @@ static void chips(void **ctx)
     out(&m, ACPI_SMI_PORT, ACPI_SMI_DISABLE, 1);
     assert_int_equal(in(&m, ACPI_PM_BASE + 4, 2) & 1, 0);
     assert_int_equal(in(&m, 0x3fd, 1), 0x60);
+    assert_int_equal(in(&m, 0x92, 1) & 2, 2);
+    assert_int_equal(vm_vcpu(m.vm, CPUS - 1)->a20_mask, ~0ull);
     vm_destroy(m.vm);
 }
 
@@ -332,6 +334,7 @@ static void power_off(void **ctx)
 static void reset(void **ctx)
 {
     struct machine m;
+    struct host_event nap;
     unsigned spins = 0;
 
     (void)ctx;
@@ -342,8 +345,10 @@ static void reset(void **ctx)
     memset(m.env->ram + ACPI_BASE, 0xee, 0x1000);
     state[0].rip = 1;
     out(&m, ACPI_RESET_PORT, ACPI_RESET_VALUE, 1);
+    host_event_init(&nap);
     while (boots < 2 && spins++ < 20000)
-        host_event_wait(&vm_vcpu(m.vm, 0)->wake, host_now() + 1000000);
+        host_event_wait(&nap, host_now() + NS_PER_SEC / 1000);
+    host_event_destroy(&nap);
     assert_int_equal(boots, 2);
     vm_pause(m.vm);
     assert_int_equal(state[0].rip, elf.pvh);
