@@ -73,37 +73,40 @@ static void emit_indirect(struct trans *t)
 
 /* --- the stack --- */
 
-bool stack_access(const struct insn *i, struct access *a, int32_t *moves)
+bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
+                  int32_t *moves)
 {
     op_fn body = insn_opcode(i)->body;
     const struct operand *o = &i->opnd[0];
-    bool push = body == op_call || body == op_call_ind;
+    unsigned n = stack_bytes(t);
+    bool push = (body == op_call || body == op_call_ind) && i->osize == n;
 
-    if (body == op_push && o->size == 8 &&
+    if (body == op_push && o->size == n &&
         (o->kind == OPND_GPR ||
          (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
         push = true;
     else if (!push &&
-             !(body == op_pop && o->kind == OPND_GPR && o->size == 8) &&
-             !(body == op_ret && i->osize == 8))
+             !(body == op_pop && o->kind == OPND_GPR && o->size == n) &&
+             !(body == op_ret && i->osize == n))
         return false;
     *a = (struct access){.i = i,
                          .stack = true,
-                         .disp = push ? -8 : 0,
-                         .bytes = 8,
+                         .reg = RSP,
+                         .disp = push ? -(int)n : 0,
+                         .bytes = (uint8_t)n,
                          .write = push};
-    *moves = push ? -8 : 8;
+    *moves = push ? -(int)n : (int)n;
     return true;
 }
 
 static void load_place(struct trans *t, const struct place *p, unsigned to)
 {
-    e_rx(t->e, true, OP_MOV_LOAD, to, p->base, p->index, 0, p->disp);
+    e_rx(t->e, t->wide, OP_MOV_LOAD, to, p->base, p->index, 0, p->disp);
 }
 
 static void store_place(struct trans *t, const struct place *p, unsigned from)
 {
-    e_rx(t->e, true, OP_MOV_STORE, from, p->base, p->index, 0, p->disp);
+    e_rx(t->e, t->wide, OP_MOV_STORE, from, p->base, p->index, 0, p->disp);
 }
 
 static struct place stack_place(struct trans *t, const struct insn *i,
@@ -112,14 +115,14 @@ static struct place stack_place(struct trans *t, const struct insn *i,
     struct access a;
     int32_t moves;
 
-    stack_access(i, &a, &moves);
+    stack_access(t, i, &a, &moves);
     a.ends = ends;
     return emit_access(t, &a, false);
 }
 
 static void move_rsp(struct trans *t, int32_t by)
 {
-    e_rm(t->e, true, OP_LEA_R, GUEST_RSP, GUEST_RSP, by);
+    e_rm(t->e, t->wide, OP_LEA_R, GUEST_RSP, GUEST_RSP, by);
     group_moved(t, by);
 }
 
@@ -130,18 +133,18 @@ static bool emit_push(struct trans *t, const struct insn *i)
     struct place p;
     int32_t moves;
 
-    if (!stack_access(i, &a, &moves))
+    if (!stack_access(t, i, &a, &moves))
         return false;
     p = emit_access(t, &a, false);
-    if (o->kind == OPND_IMM) { /* mov qword [place], imm32 */
-        e_rex(t->e, true, 0, p.index, p.base);
+    if (o->kind == OPND_IMM) { /* mov [place], imm32 */
+        e_rex(t->e, t->wide, 0, p.index, p.base);
         e8(t->e, 0xc7);
         e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
         e32(t->e, (uint32_t)i->imm);
     } else {
         store_place(t, &p, emit_get(t, o->reg, S0));
     }
-    move_rsp(t, -8);
+    move_rsp(t, -(int32_t)stack_bytes(t));
     return true;
 }
 
@@ -153,7 +156,7 @@ static bool emit_pop(struct trans *t, const struct insn *i)
     int32_t moves;
     int h = host_of(o->reg);
 
-    if (!stack_access(i, &a, &moves))
+    if (!stack_access(t, i, &a, &moves))
         return false;
     p = emit_access(t, &a, false);
     load_place(t, &p, h >= 0 ? (unsigned)h : S0);
@@ -162,26 +165,21 @@ static bool emit_pop(struct trans *t, const struct insn *i)
     if (o->reg == RSP)
         group_drop(t);
     else
-        move_rsp(t, 8);
+        move_rsp(t, (int32_t)stack_bytes(t));
     return true;
 }
 
 static bool emit_leave(struct trans *t, const struct insn *i)
 {
-    struct insn at_rbp = *i;
-    struct access a = {.i = &at_rbp, .bytes = 8};
+    unsigned n = stack_bytes(t);
+    struct access a = {.i = i, .stack = true, .reg = RBP, .bytes = (uint8_t)n};
     struct place p;
 
-    if (i->osize != 8)
+    if (i->osize != n)
         return false;
-    at_rbp.base = RBP;
-    at_rbp.index = REG_NONE;
-    at_rbp.disp = 0;
-    at_rbp.seg = SS;
-    at_rbp.asize = 8;
     p = emit_access(t, &a, false);
     load_place(t, &p, S0);
-    e_rm(t->e, true, OP_LEA_R, GUEST_RSP, H_BP, 8);
+    e_rm(t->e, t->wide, OP_LEA_R, GUEST_RSP, H_BP, (int32_t)n);
     e_mov(t->e, H_BP, S0);
     group_drop(t);
     return true;
@@ -192,24 +190,37 @@ static void push_next(struct trans *t, const struct insn *i)
 {
     struct place p = stack_place(t, i, true);
 
-    e_mov_imm(t->e, S0, next_rip(t, i));
-    store_place(t, &p, S0);
-    move_rsp(t, -8);
+    if (!t->wide) { /* mov dword [place], imm32 */
+        e_rex(t->e, false, 0, p.index, p.base);
+        e8(t->e, 0xc7);
+        e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
+        e32(t->e, (uint32_t)next_rip(t, i));
+    } else {
+        e_mov_imm(t->e, S0, next_rip(t, i));
+        store_place(t, &p, S0);
+    }
+    move_rsp(t, -(int32_t)stack_bytes(t));
 }
 
 /* --- branches --- */
 
-static bool canonical(uint64_t a)
+static bool canonical(const struct trans *t, uint64_t a)
 {
-    return (uint64_t)sign_extend(a, 48) == a;
+    return !t->wide || (uint64_t)sign_extend(a, 48) == a;
+}
+
+/* 16-bit operands would cut RIP. */
+static bool plain_branch(const struct trans *t, const struct insn *i)
+{
+    return t->wide || i->osize == 4;
 }
 
 static bool emit_jcc(struct trans *t, const struct insn *i)
 {
-    uint64_t next = next_rip(t, i), target = next + i->imm;
+    uint64_t next = next_rip(t, i), target = as_rip(t, next + i->imm);
     uint8_t *skip = NULL;
 
-    if (!canonical(target))
+    if (!canonical(t, target) || !plain_branch(t, i))
         return false;
     if (!t->in_eflags)
         flags_restore(t);
@@ -233,9 +244,9 @@ static bool emit_jcc(struct trans *t, const struct insn *i)
 
 static bool emit_jmp(struct trans *t, const struct insn *i)
 {
-    uint64_t target = next_rip(t, i) + i->imm;
+    uint64_t target = as_rip(t, next_rip(t, i) + i->imm);
 
-    if (!canonical(target))
+    if (!canonical(t, target) || !plain_branch(t, i))
         return false;
     emit_fallthrough(t, target);
     return true;
@@ -243,9 +254,9 @@ static bool emit_jmp(struct trans *t, const struct insn *i)
 
 static bool emit_call(struct trans *t, const struct insn *i)
 {
-    uint64_t target = next_rip(t, i) + i->imm;
+    uint64_t target = as_rip(t, next_rip(t, i) + i->imm);
 
-    if (!canonical(target))
+    if (!canonical(t, target) || !plain_branch(t, i))
         return false;
     push_next(t, i);
     flags_yield(t, t->live[t->k]);
@@ -254,16 +265,23 @@ static bool emit_call(struct trans *t, const struct insn *i)
     return true;
 }
 
+/* A memory operand that copies refuse too. */
+static bool far_from_flat(const struct trans *t, const struct insn *i)
+{
+    return memory_operand(i) >= 0 &&
+           (i->asize == 2 || (!t->wide && i->seg >= FS));
+}
+
 /* S0 = the target operand. */
 static void load_target(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
-    struct access a = {.i = i, .bytes = 8, .ends = true};
+    struct access a = {.i = i, .bytes = (uint8_t)stack_bytes(t), .ends = true};
     struct place p;
 
     flags_yield(t, t->live[t->k]);
     if (o->kind == OPND_GPR) {
-        e_mov(t->e, S0, emit_get(t, o->reg, S0));
+        e_rr(t->e, t->wide, OP_MOV_STORE, emit_get(t, o->reg, S0), S0);
         return;
     }
     p = emit_access(t, &a, false);
@@ -272,7 +290,7 @@ static void load_target(struct trans *t, const struct insn *i)
 
 static bool emit_jmp_ind(struct trans *t, const struct insn *i)
 {
-    if (i->opnd[0].size != 8)
+    if (i->opnd[0].size != stack_bytes(t) || far_from_flat(t, i))
         return false;
     load_target(t, i);
     emit_indirect(t);
@@ -281,7 +299,7 @@ static bool emit_jmp_ind(struct trans *t, const struct insn *i)
 
 static bool emit_call_ind(struct trans *t, const struct insn *i)
 {
-    if (i->opnd[0].size != 8)
+    if (i->opnd[0].size != stack_bytes(t) || far_from_flat(t, i))
         return false;
     load_target(t, i);
     e_store(t->e, H_SP, J_OFF(target), S0);
@@ -297,12 +315,12 @@ static bool emit_ret(struct trans *t, const struct insn *i)
     unsigned extra = i->opnd[0].kind == OPND_IMM ? (uint16_t)i->imm : 0;
     struct place p;
 
-    if (i->osize != 8)
+    if (i->osize != stack_bytes(t))
         return false;
     p = stack_place(t, i, true);
     flags_yield(t, t->live[t->k]);
     load_place(t, &p, S0);
-    move_rsp(t, (int32_t)(8 + extra));
+    move_rsp(t, (int32_t)(stack_bytes(t) + extra));
     emit_indirect(t);
     return true;
 }
@@ -328,7 +346,7 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
             (i->opnd[k].kind == OPND_GPR && i->opnd[k].reg != RAX &&
              i->opnd[k].reg != RDX))
             o = &i->opnd[k];
-    if (!o || (o->size != 4 && o->size != 8))
+    if (!o || (o->size != 4 && o->size != 8) || far_from_flat(t, i))
         return false;
     w = o->size == 8;
     if (o->kind == OPND_MEM) {
@@ -377,7 +395,7 @@ static bool emit_lea(struct trans *t, const struct insn *i)
     struct access a = {.i = &flat};
     int h = host_of(o->reg);
 
-    if (o->size != 4 && o->size != 8)
+    if ((o->size != 4 && o->size != 8) || i->asize == 2)
         return false;
     flat.seg = DS;
     emit_linear(t, &a, 0);

@@ -21,7 +21,7 @@ int memory_operand(const struct insn *i)
 }
 
 /* Instructions that look copyable and are not. */
-bool copy_refused(const struct insn *i)
+bool copy_refused(const struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
     op_fn body = row->body;
@@ -35,6 +35,9 @@ bool copy_refused(const struct insn *i)
         ((row->props & OP_MASKED) || (i->evex & 7) || (i->flags & INSN_VSIB)))
         return true;
     if (body == op_div || body == op_idiv)
+        return true;
+    /* 16-bit addresses; outside 64-bit code FS and GS have limits to check. */
+    if (mem && (i->asize == 2 || (!t->wide && i->seg >= FS)))
         return true;
     /* Bit strings: the register moves the address. */
     return mem && i->opnd[1].kind == OPND_GPR &&
@@ -212,7 +215,7 @@ bool emit_copy(struct trans *t, const struct insn *i)
     bool wants_flags;
     struct copy c;
 
-    if (copy_refused(i) || !plan(&c, i, mem >= 0 ? &p : NULL))
+    if (copy_refused(t, i) || !plan(&c, i, mem >= 0 ? &p : NULL))
         return false;
     insn_flags(i, &reads, &kills);
     /* It reads flags, or keeps some of those that it may write. */

@@ -25,8 +25,10 @@ static uint64_t fixed_address(const struct trans *t, const struct insn *i)
 }
 
 /* [base + disp] with nothing more: what groups and short places are for. */
-static bool is_simple(const struct access *a)
+static bool is_simple(const struct trans *t, const struct access *a)
 {
+    if (!t->wide)
+        return false;
     if (a->stack)
         return true;
     return a->i->base < 16 && a->i->index == REG_NONE && a->i->seg < FS &&
@@ -35,7 +37,7 @@ static bool is_simple(const struct access *a)
 
 static unsigned base_of(const struct access *a)
 {
-    return a->stack ? RSP : a->i->base;
+    return a->stack ? a->reg : a->i->base;
 }
 
 static int32_t disp_of(const struct access *a)
@@ -71,7 +73,7 @@ void emit_linear(struct trans *t, const struct access *a, int32_t more)
     } else if (a->stack || i->index == REG_NONE) {
         unsigned base = emit_get(t, base_of(a), S0);
 
-        e_rm(e, a->stack || i->asize == 8, OP_LEA_R, S0, base,
+        e_rm(e, a->stack ? t->wide : i->asize == 8, OP_LEA_R, S0, base,
              disp_of(a) + more);
     } else {
         linear_scaled(t, i, i->disp + more);
@@ -170,7 +172,7 @@ void group_after(struct trans *t, const struct insn *i)
     if (!t->group.active)
         return;
     if (t->group.base == RSP) {
-        if (stack_access(i, &a, &moves))
+        if (stack_access(t, i, &a, &moves))
             written &= ~(1u << RSP); /* group_moved() was told */
         else if (moves_rsp(i, &moves)) {
             t->group.moved += moves;
@@ -182,14 +184,15 @@ void group_after(struct trans *t, const struct insn *i)
 }
 
 /* The access an instruction makes, if it is one that may be in a group. */
-static bool groupable(const struct insn *i, struct access *a, int32_t *moves)
+static bool groupable(const struct trans *t, const struct insn *i,
+                      struct access *a, int32_t *moves)
 {
     int k;
 
     *moves = 0;
-    if (stack_access(i, a, moves))
+    if (stack_access(t, i, a, moves))
         return true;
-    if (copy_refused(i))
+    if (copy_refused(t, i))
         return false;
     k = memory_operand(i);
     if (k < 0)
@@ -199,7 +202,7 @@ static bool groupable(const struct insn *i, struct access *a, int32_t *moves)
                          .write = writes_operand(insn_opcode(i), (unsigned)k)};
     if (insn_opcode(i)->props & OP_ALIGN)
         a->align = a->bytes - 1u;
-    return is_simple(a);
+    return is_simple(t, a);
 }
 
 /*
@@ -224,7 +227,7 @@ static bool plan_group(const struct trans *t, const struct access *first,
 
         if (interp_raises(i->fn))
             break;
-        if (groupable(i, &a, &moves) && base_of(&a) == base && !a.align &&
+        if (groupable(t, i, &a, &moves) && base_of(&a) == base && !a.align &&
             (k > t->k || a.stack != first->stack)) {
             int32_t lo = moved + disp_of(&a), hi = lo + a.bytes;
 
@@ -234,8 +237,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
             g->hi = MAX(hi, g->hi);
             g->write |= a.write;
             shared++;
-        } else if (!moves && copy_refused(i) && k > t->k &&
-                   !stack_access(i, &a, &moves)) {
+        } else if (!moves && copy_refused(t, i) && k > t->k &&
+                   !stack_access(t, i, &a, &moves)) {
             break;
         }
         if (base == RSP && (moves || moves_rsp(i, &moves)))
@@ -251,7 +254,7 @@ static bool covered(const struct trans *t, const struct access *a)
     const struct group *g = &t->group;
     int32_t at = disp_of(a) + g->moved;
 
-    return g->active && is_simple(a) && base_of(a) == g->base && !a->align &&
+    return g->active && is_simple(t, a) && base_of(a) == g->base && !a->align &&
            at >= g->lo && at + a->bytes <= g->hi && (!a->write || g->write);
 }
 
@@ -266,7 +269,7 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
 {
     uint16_t needed = flags_needed(t, a->i);
     struct group g;
-    bool short_form = is_simple(a);
+    bool short_form = is_simple(t, a);
 
     if (covered(t, a)) {
         if (restore && !t->in_eflags)

@@ -223,9 +223,17 @@ static bool has_room(const struct jit *j)
 
 /* --- the loop --- */
 
+/* 64-bit code, and 32-bit code in flat segments. */
+static bool in_native_mode(uint32_t mode)
+{
+    enum { FLAT32 = MODE_CODE32 | MODE_FLAT | MODE_SS32 };
+
+    return (mode & MODE_CODE64) || (mode & FLAT32) == FLAT32;
+}
+
 static bool may_translate(struct jit_cpu *j, const struct block *b)
 {
-    return b->page && b->gpa2 == NO_PAGE && (b->mode & MODE_CODE64) &&
+    return b->page && b->gpa2 == NO_PAGE && in_native_mode(b->mode) &&
            !(b->mode & (MODE_SINGLE | MODE_TF)) &&
            code_pages_settled(j->ic.pages, b->page, j->ic.cpu.vcpu);
 }
@@ -314,8 +322,8 @@ static void step(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     struct jit_block *b;
 
-    if (!in_code64(c) || j->interpret ||
-        (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip) {
+    if (!in_native_mode(c->mode_key) || j->interpret ||
+        (in_code64(c) && (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip)) {
         j->interpret = false;
         j->exit_link = NULL;
         interp_run_block(c, block_find(c, false));

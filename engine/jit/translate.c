@@ -68,8 +68,8 @@ static uint16_t live_at(struct trans *t, uint64_t rip)
         if (code_pages_claim(cpu->ic.pages, t->ib->page, cpu->ic.cpu.vcpu, a,
                              bytes))
             tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
-        if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes, DECODE_64) !=
-                DECODE_OK ||
+        if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes,
+                       t->wide ? DECODE_64 : DECODE_32) != DECODE_OK ||
             is_opaque(&i))
             break;
         insn_flags(&i, &reads, &kills);
@@ -90,9 +90,9 @@ static uint16_t live_out(struct trans *t)
     uint64_t next = next_rip(t, last);
 
     if (body == op_jcc)
-        return live_at(t, next) | live_at(t, next + last->imm);
+        return live_at(t, next) | live_at(t, as_rip(t, next + last->imm));
     if (body == op_jmp || body == op_call)
-        return live_at(t, next + last->imm);
+        return live_at(t, as_rip(t, next + last->imm));
     if (insn_opcode(last)->props & OP_ENDS)
         return FLAGS_STATUS;
     return live_at(t, next);
@@ -220,7 +220,8 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
                       .rip = rip,
                       .cpu = cpu,
                       .page = page,
-                      .mode = mode};
+                      .mode = mode,
+                      .wide = mode & MODE_CODE64};
 
     t.b = jit_meta_alloc(j, sizeof *t.b);
     *t.b = (struct jit_block){.gpa = ib->gpa, .rip = rip, .mode = mode};
@@ -235,7 +236,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
         emit_insn(&t, &ib->insn[t.k]);
     if (!t.ended) {
         t.k = ib->n - 1u;
-        emit_fallthrough(&t, rip + ib->len);
+        emit_fallthrough(&t, as_rip(&t, rip + ib->len));
     }
     for (unsigned n = 0; n < t.nstubs; n++)
         emit_stub(&t, &t.stub[n]);

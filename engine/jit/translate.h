@@ -12,9 +12,10 @@
  * rsp + disp.
  */
 struct access {
-    const struct insn *i;
-    bool stack;
-    int32_t disp; /* stack only */
+    const struct insn *i; /* of the block: stubs look at it again */
+    bool stack;           /* not i's memory operand but [reg + disp] */
+    uint8_t reg;          /* stack: RSP or RBP */
+    int32_t disp;         /* stack */
     uint8_t bytes;
     uint8_t align; /* address bits that must be zero */
     bool write;
@@ -71,6 +72,7 @@ struct trans {
     uint64_t rip;
     const uint8_t *page; /* the guest page that holds the block */
     uint32_t mode;
+    bool wide; /* 64-bit code; else 32-bit code in flat segments */
     unsigned mode_id;
     /* Status flags that someone may read, after each instruction. */
     uint16_t live[BLOCK_INSNS];
@@ -106,9 +108,20 @@ unsigned emit_get(struct trans *t, unsigned guest, unsigned scratch);
 /* Stores a scratch register to a displaced guest register. */
 void emit_put(struct trans *t, unsigned guest, unsigned scratch);
 
+/* RIP as wide as the mode has it. */
+static inline uint64_t as_rip(const struct trans *t, uint64_t rip)
+{
+    return t->wide ? rip : (uint32_t)rip;
+}
+
 static inline uint64_t next_rip(const struct trans *t, const struct insn *i)
 {
-    return t->rip + i->pos + i->len;
+    return as_rip(t, t->rip + i->pos + i->len);
+}
+
+static inline unsigned stack_bytes(const struct trans *t)
+{
+    return t->wide ? 8 : 4;
 }
 
 /* --- emit_memory.c --- */
@@ -138,12 +151,13 @@ bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
 void emit_fallthrough(struct trans *t, uint64_t target);
 /* May emit_copy() take it? */
-bool copy_refused(const struct insn *i);
+bool copy_refused(const struct trans *t, const struct insn *i);
 int memory_operand(const struct insn *i); /* its index, or -1 */
 bool writes_operand(const struct opcode *row, unsigned k);
 /* GPRs that an instruction of these changes, as a mask. */
 uint32_t written_gprs(const struct insn *i);
 /* Stack accesses of PUSH, POP, CALL, RET: true and what they do. */
-bool stack_access(const struct insn *i, struct access *a, int32_t *moves);
+bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
+                  int32_t *moves);
 
 #endif
