@@ -329,12 +329,39 @@ static void test_32_bit(void **state)
     assert_int_equal(b->c.s.zmm[16][0], 0x33);
 }
 
+static void test_checks(void **state)
+{
+    struct bench *b = *state;
+
+    b->c.s.cr0 |= CR0_TS;
+    x86_mode_changed(&b->c);
+    bench_run(b, fxsave64, 4);
+    ASSERT_FAULT(b, EXC_NM, 0);
+    bench_run(b, fxrstor64, 4);
+    ASSERT_FAULT(b, EXC_NM, 0);
+    bench_run(b, xsavec64, 4);
+    ASSERT_FAULT(b, EXC_NM, 0);
+    bench_run(b, xrstor64, 4);
+    ASSERT_FAULT(b, EXC_NM, 0);
+    b->c.s.cr0 |= CR0_EM;
+    x86_mode_changed(&b->c);
+    bench_run(b, fxsave64, 4);
+    ASSERT_UD(b);
+    b->c.s.cr0 &= ~(CR0_TS | CR0_EM);
+    b->c.s.cr4 &= ~CR4_OSXSAVE;
+    x86_mode_changed(&b->c);
+    bench_run(b, xsave64, 4);
+    ASSERT_UD(b);
+    bench_run(b, fxsave64, 4);
+    ASSERT_OK(b);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, bench_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_as_host), T(test_round_trip), T(test_init),
-        T(test_refused), T(test_fault),      T(test_32_bit),
+        T(test_as_host), T(test_round_trip), T(test_init),   T(test_refused),
+        T(test_fault),   T(test_32_bit),     T(test_checks),
     };
 
     low = native_low_memory(SIZE);

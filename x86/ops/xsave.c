@@ -28,6 +28,23 @@ static unsigned low_registers(const struct cpu *c)
     return in_code64(c) ? 16 : 8;
 }
 
+/* The rows have none of the checks of x87 or SSE: these differ a little. */
+static void check_fxsave(struct cpu *c)
+{
+    if (c->s.cr0 & CR0_EM)
+        x86_raise(c, EXC_UD);
+    if (c->s.cr0 & CR0_TS)
+        x86_raise(c, EXC_NM);
+}
+
+static void check_xsave(struct cpu *c)
+{
+    if (!(c->s.cr4 & CR4_OSXSAVE))
+        x86_raise(c, EXC_UD);
+    if (c->s.cr0 & CR0_TS)
+        x86_raise(c, EXC_NM);
+}
+
 static gva_t area_address(struct cpu *c, const struct insn *i, unsigned n,
                           unsigned alignment, bool write)
 {
@@ -149,8 +166,10 @@ void op_fxsave(struct cpu *c, const struct insn *i)
 {
     uint8_t area[XSAVE_LEGACY];
     unsigned n = FX_XMM + 16 * low_registers(c);
-    gva_t a = area_address(c, i, XSAVE_LEGACY, 16, true);
+    gva_t a;
 
+    check_fxsave(c);
+    a = area_address(c, i, XSAVE_LEGACY, 16, true);
     fpu_to_area(c, area, wide_form(i));
     store_le32(area + FX_MXCSR, c->s.mxcsr);
     store_le32(area + FX_MXCSR_MASK, MXCSR_DEFINED);
@@ -162,9 +181,11 @@ void op_fxrstor(struct cpu *c, const struct insn *i)
 {
     uint8_t area[XSAVE_LEGACY];
     unsigned n = FX_XMM + 16 * low_registers(c);
-    gva_t a = area_address(c, i, XSAVE_LEGACY, 16, false);
     uint32_t mxcsr;
+    gva_t a;
 
+    check_fxsave(c);
+    a = area_address(c, i, XSAVE_LEGACY, 16, false);
     mem_read_bytes(c, a, area, n);
     mxcsr = load_le32(area + FX_MXCSR);
     if (mxcsr & ~MXCSR_DEFINED)
@@ -304,6 +325,7 @@ static void xsave(struct cpu *c, const struct insn *i, bool compacted,
     bool mxcsr = compacted ? used & XCR0_SSE : rfbm & (XCR0_SSE | XCR0_AVX);
     struct saving v;
 
+    check_xsave(c);
     v.c = c;
     v.a = area_address(c, i, n, 64, true);
     v.start = v.end = 0;
@@ -386,11 +408,13 @@ void op_xrstor(struct cpu *c, const struct insn *i)
 {
     uint8_t area[XSAVE_MAX];
     uint64_t rfbm = requested(c), load;
-    gva_t a = area_address(c, i, XSAVE_EXTENDED, 64, false);
     unsigned n, low = 16 * low_registers(c);
     struct layout l = {.next = XSAVE_EXTENDED};
     uint32_t mxcsr;
+    gva_t a;
 
+    check_xsave(c);
+    a = area_address(c, i, XSAVE_EXTENDED, 64, false);
     mem_read_bytes(c, a, area, XSAVE_EXTENDED);
     if (!header_valid(c, area))
         x86_raise_gp0(c);
