@@ -88,6 +88,7 @@ struct lapic {
     uint32_t timer_left;
     bool timer_running;
     uint64_t timer_start, tsc_deadline;
+    uint64_t deadline_at; /* machine clock at which the TSC reaches it */
     struct timer timer;
 };
 

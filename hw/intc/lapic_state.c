@@ -134,6 +134,7 @@ static const struct field lapic_state[] = {
     FIELDB(struct lapic, timer_running),
     FIELD64(struct lapic, timer_start),
     FIELD64(struct lapic, tsc_deadline),
+    FIELD64(struct lapic, deadline_at),
     FIELD_END,
 };
 

@@ -27,12 +27,18 @@ static uint64_t expiry(const struct lapic *l)
     return l->timer_start + ((uint64_t)l->timer_left << divide_shift(l));
 }
 
-static uint64_t deadline_ns(const struct lapic *l)
+/*
+ * When the CPU's TSC reaches the deadline. Asked for on the CPU's own thread,
+ * when deadline or TSC change; the timer, on another, takes the answer as it
+ * is.
+ */
+static void find_deadline(struct lapic *l)
 {
     const struct tsc_clock *tsc = &l->dev.env->tsc;
 
-    return tsc->to_ns ? tsc->to_ns(tsc->ctx, l->cpu, l->tsc_deadline)
-                      : l->tsc_deadline;
+    l->deadline_at = tsc->to_ns
+                         ? tsc->to_ns(tsc->ctx, l->cpu, l->tsc_deadline)
+                         : l->tsc_deadline;
 }
 
 static void disarm(struct lapic *l)
@@ -73,7 +79,9 @@ void lapic_timer_rearm(struct lapic *l)
     uint64_t at = UINT64_MAX;
 
     if (deadline_mode(l)) {
-        if (l->tsc_deadline && (at = deadline_ns(l)) <= now) {
+        if (l->tsc_deadline)
+            at = l->deadline_at;
+        if (at <= now) {
             deadline_reached(l);
             return;
         }
@@ -162,6 +170,7 @@ void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
     if (!deadline_mode(l))
         return;
     l->tsc_deadline = tsc;
+    find_deadline(l);
     lapic_timer_rearm(l);
 }
 
@@ -169,6 +178,8 @@ void lapic_tsc_changed(struct dev *d)
 {
     struct lapic *l = lapic_ctx(d);
 
-    if (deadline_mode(l) && l->tsc_deadline)
-        lapic_timer_rearm(l);
+    if (!deadline_mode(l) || !l->tsc_deadline)
+        return;
+    find_deadline(l);
+    lapic_timer_rearm(l);
 }
