@@ -208,6 +208,13 @@ static void halt(void **state)
     assert_int_equal(s->rip, HANDLER + EXC_DB);
     assert_true(s->dr[6] & DR6_BS);
 
+    start(b, 0); /* as does one that was waiting */
+    s->activity = CPU_HALTED;
+    s->pending_db = 1;
+    take(b);
+    assert_true(runs);
+    assert_int_equal(s->rip, HANDLER + EXC_DB);
+
     start(b, 3);
     RUN(b, 0xf4);
     ASSERT_GP(b, 0);
@@ -245,6 +252,7 @@ static void init_and_sipi(void **state)
     atomic_store(&b->v.events, VCPU_INIT);
     take(b);
     assert_false(runs);
+    assert_int_equal(atomic_load(&b->v.events), 0);
     assert_int_equal(s->activity, CPU_WAIT_SIPI);
     assert_int_equal(s->cr0, CR0_ET | CR0_CD | CR0_NW);
     assert_int_equal(s->gpr[RBX], 0);

@@ -645,6 +645,25 @@ static void iret_vip(void **state)
     struct bench *b = *state;
     struct x86_state *s = &b->c.s;
 
+    for (unsigned pvi = 0; pvi < 2; pvi++)
+        for (unsigned cpl = 0; cpl < 4; cpl += 3) {
+            bench_protected(b, 0);
+            s->cr4 = pvi ? CR4_PVI : 0;
+            push32(b, SEL_DATA3);
+            push32(b, STACK3);
+            if (!cpl)
+                s->gpr[RSP] += 8;
+            push32(b, FLAG_VIF | FLAG_VIP);
+            push32(b, cpl ? SEL_CODE3 : SEL_CODE0);
+            push32(b, 0x4321);
+            RUN(b, 0xcf);
+            if (pvi && cpl)
+                ASSERT_GP(b, 0);
+            else
+                ASSERT_OK(b);
+            assert_int_equal(s->rip, 0x4321);
+        }
+
     bench_protected(b, 0);
     s->cr4 |= CR4_VME;
     for (unsigned n = 0; n < 5; n++)
@@ -723,6 +742,11 @@ static void iret_long(void **state)
     s->rflags |= FLAG_NT;
     RUN(b, 0x48, 0xcf);
     ASSERT_GP(b, 0);
+
+    bench_long(b, 0); /* half of the first item is beyond the hole */
+    s->gpr[RSP] = 0x7ffffffffffc;
+    RUN(b, 0x48, 0xcf);
+    ASSERT_FAULT(b, EXC_SS, 0);
 }
 
 /* 16-bit and 32-bit IRET from 64-bit code pop five items as well. */

@@ -95,6 +95,12 @@ static void tlb_modes(void **state)
     bench_segments(b, SEL_CODE1, SEL_DATA1, SEL_DATA1);
     key(b);
     assert_int_equal(b->c.tlb_mode, TLB_KERNEL_SMAP); /* 1 is a supervisor */
+    bench_long(b, 0);
+    x86_access_as(&b->c, 0, false);
+    assert_int_equal(b->c.mode_key & (MODE_CODE | MODE_FLAT), MODE_CODE32);
+    x86_access_as(&b->c, 0, true);
+    assert_int_equal(b->c.mode_key & (MODE_CODE | MODE_FLAT),
+                     MODE_CODE64 | MODE_FLAT);
 }
 
 static void breakpoints_on(void **state)

@@ -289,6 +289,7 @@ static void from_ldt(void **state)
     poke(b, LDT + 0x38, 0x00cf93000000ffff, 8);
     assert_int_equal(load(b, ES, 0x3c), 0);
     assert_int_equal(b->c.s.seg[ES].limit, 0xffffffff);
+    poke(b, LDT + 0x40, 0x00cf93000000ffff, 8); /* past the end */
     assert_int_equal(load(b, ES, 0x44), RAISES(EXC_GP, 0x44));
     assert_int_equal(load(b, ES, 4), RAISES(EXC_GP, 4)); /* not null */
 }

@@ -334,6 +334,18 @@ static void gate_refused(void **state)
     b->c.delivering = -1;
     bench_call(b, bench_call_deliver);
     ASSERT_GP(b, SEL_TSS | 1);
+    bench_idt(b, EXC_UD, TASKG, SEL_TSS_B | 4, 0);
+    b->c.exc = (struct x86_exception){.vector = EXC_UD};
+    b->c.delivering = -1;
+    bench_call(b, bench_call_deliver);
+    ASSERT_GP(b, SEL_TSS_B | 5);
+    /* the TSS that is left has no room to save this task */
+    bench_idt(b, EXC_UD, TASKG, SEL_TSS_B, 0);
+    b->c.s.tr.limit = 102;
+    b->c.exc = (struct x86_exception){.vector = EXC_UD};
+    b->c.delivering = -1;
+    bench_call(b, bench_call_deliver);
+    ASSERT_FAULT(b, EXC_TS, SEL_TSS | 1);
 }
 
 static void return_refused(void **state)
