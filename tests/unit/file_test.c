@@ -1,4 +1,4 @@
-/* Whole files, memory, log limits: host/posix/{file,memory}.c. */
+/* Whole files, memory, the log: host/posix/{file,memory,log,random}.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "host/posix/clock.h"
+#include "host/posix/log.h"
 #include "lodge/host.h"
 
 static char dir[] = "/tmp/lodge-file.XXXXXX";
@@ -148,13 +150,97 @@ static void ram_and_heap(void **state)
     assert_true(host_ram_total() > 1 << 20);
 }
 
+/* What fn writes to standard error. */
+static void captured(void (*fn)(void), char *to, size_t cap)
+{
+    int p[2], saved = dup(2);
+    ssize_t n;
+
+    assert_int_equal(pipe(p), 0);
+    dup2(p[1], 2);
+    fn();
+    dup2(saved, 2);
+    close(saved);
+    close(p[1]);
+    n = read(p[0], to, cap - 1);
+    close(p[0]);
+    to[n > 0 ? n : 0] = 0;
+}
+
+static void log_lines(void)
+{
+    char *longer = calloc(1, 5001);
+
+    memset(longer, 'x', 5000);
+    host_log(LOG_ERROR, "error %d", 1);
+    host_log(LOG_WARN, "warning");
+    host_log(LOG_INFO, "not shown");
+    host_log_crlf(true);
+    host_log(LOG_WARN, "raw");
+    host_log(LOG_WARN, "%s", longer);
+    host_log_crlf(false);
+    free(longer);
+}
+
+static void log_guest_lines(void)
+{
+    struct ratelimit r = {0};
+
+    host_clock_freeze(5000000000);
+    for (unsigned i = 0; i < 30; i++)
+        log_guest(&r, "slip %u", i);
+    host_clock_freeze(6000000000);
+    log_guest(&r, "later");
+}
+
+static unsigned lines(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void logging(void **state)
+{
+    char out[4096];
+
+    (void)state;
+    captured(log_lines, out, sizeof out);
+    assert_ptr_equal(
+        strstr(out, "lodge: error 1\nlodge: warning\nlodge: raw\r\nlodge: x"),
+        out);
+    assert_int_equal(lines(out), 4);
+    assert_int_equal(out[strlen(out) - 1], '\n');
+    captured(log_guest_lines, out, sizeof out);
+    assert_string_equal(out, ""); /* not without -v */
+    host_log_level(LOG_INFO);
+    captured(log_guest_lines, out, sizeof out);
+    host_log_level(LOG_WARN);
+    host_clock_freeze(0);
+    assert_int_equal(lines(out), 12);
+    assert_non_null(strstr(out, "lodge: slip 9\nlodge: (20 more like the "
+                                "following left out)\nlodge: later\n"));
+}
+
+static void random_numbers(void **state)
+{
+    uint8_t a[64] = {0}, b[64] = {0};
+
+    (void)state;
+    host_random(a, sizeof a);
+    host_random(b, sizeof b);
+    assert_memory_not_equal(a, b, sizeof a);
+    host_random(a, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all),
-        cmocka_unit_test(one_sentence_each),
-        cmocka_unit_test(code_memory),
-        cmocka_unit_test(ram_and_heap),
+        cmocka_unit_test(reads_all),   cmocka_unit_test(one_sentence_each),
+        cmocka_unit_test(code_memory), cmocka_unit_test(ram_and_heap),
+        cmocka_unit_test(logging),     cmocka_unit_test(random_numbers),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
