@@ -1,5 +1,7 @@
 #include "x86/fpu.h"
 
+#include "base/bits.h"
+
 void fpu_set_top(uint8_t *fx, unsigned top)
 {
     unsigned by = (top - fpu_top(fx)) & 7;
@@ -71,10 +73,20 @@ void fpu_set_full_tags(uint8_t *fx, unsigned tags)
     fx[FX_FTW] = used;
 }
 
+/* 64-bit offsets, or 32-bit ones with selectors where the CPU keeps those. */
+static uint64_t pointer_bits(const struct cpu *c, bool wide)
+{
+    if (wide)
+        return ~0ull;
+    return feature_has(&c->model->features, FEAT_ZERO_FCS_FDS)
+               ? 0xffffffffull
+               : 0x0000ffffffffffffull;
+}
+
 void fpu_to_area(const struct cpu *c, uint8_t *area, bool wide)
 {
     const uint8_t *fx = c->s.fxsave;
-    uint64_t keep = wide ? ~0ull : 0x0000ffffffffffffull;
+    uint64_t keep = pointer_bits(c, wide);
 
     memcpy(area, fx, FX_FIP);
     area[FX_FTW + 1] = 0;
@@ -83,20 +95,23 @@ void fpu_to_area(const struct cpu *c, uint8_t *area, bool wide)
     memcpy(area + FX_ST, fx + FX_ST, FX_XMM - FX_ST);
 }
 
+/* 64-bit offsets become canonical. */
+static uint64_t pointer_loaded(const struct cpu *c, uint64_t v, bool wide)
+{
+    return wide ? (uint64_t)sign_extend(v, MAX(c->model->linear_bits, 48))
+                : v & pointer_bits(c, false);
+}
+
 void fpu_from_area(struct cpu *c, const uint8_t *area, bool wide)
 {
-    bool selectors = !feature_has(&c->model->features, FEAT_ZERO_FCS_FDS);
-    uint64_t keep = wide        ? ~0ull
-                    : selectors ? 0x0000ffffffffffffull
-                                : 0xffffffffull;
     uint8_t *fx = c->s.fxsave;
 
     fpu_set_words(fx, load_le16(area + FX_FCW), load_le16(area + FX_FSW));
     fx[FX_FTW] = area[FX_FTW];
     fx[FX_FTW + 1] = 0;
     store_le16(fx + FX_FOP, load_le16(area + FX_FOP) & FOP_DEFINED);
-    store_le64(fx + FX_FIP, load_le64(area + FX_FIP) & keep);
-    store_le64(fx + FX_FDP, load_le64(area + FX_FDP) & keep);
+    store_le64(fx + FX_FIP, pointer_loaded(c, load_le64(area + FX_FIP), wide));
+    store_le64(fx + FX_FDP, pointer_loaded(c, load_le64(area + FX_FDP), wide));
     for (unsigned k = FX_ST; k < FX_XMM; k += 16) {
         memcpy(fx + k, area + k, 10);
         memset(fx + k + 10, 0, 6);

@@ -324,7 +324,7 @@ void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n)
 {
     uint8_t *out = to;
 
-    if (n > 8)
+    if (n > 8 || left_in_page(a) < n)
         mem_probe(c, a, n, false);
     while (n) {
         unsigned piece = MIN(n, left_in_page(a));

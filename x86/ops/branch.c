@@ -87,9 +87,24 @@ void op_call(struct cpu *c, const struct insn *i)
     call(c, i, relative_target(c, i));
 }
 
+/* CPUs have written the return address when the target is not canonical; rSP
+   stays. */
+static COLD void call_nowhere(struct cpu *c, const struct insn *i)
+{
+    uint64_t sp = c->s.gpr[RSP];
+
+    sp_push(c, insn_next(c, i), i->osize);
+    c->s.gpr[RSP] = sp;
+    x86_raise_gp0(c);
+}
+
 void op_call_ind(struct cpu *c, const struct insn *i)
 {
-    call(c, i, branch_target(c, i, op_read(c, i, 0)));
+    uint64_t target = op_read(c, i, 0);
+
+    if (unlikely(in_code64(c) && !is_canonical(c, target)))
+        call_nowhere(c, i);
+    call(c, i, branch_target(c, i, target));
 }
 
 void op_ret(struct cpu *c, const struct insn *i)

@@ -69,12 +69,15 @@ static uint64_t one_by_one(struct cpu *c, const struct insn *i, uint64_t count)
     return 0;
 }
 
+/* Permission is checked even when rCX says to do nothing. */
 void op_ins(struct cpu *c, const struct insn *i)
 {
+    x86_io_check(c, (uint16_t)c->s.gpr[RDX], i->osize);
     rep_run(c, i, ins_one, one_by_one);
 }
 
 void op_outs(struct cpu *c, const struct insn *i)
 {
+    x86_io_check(c, (uint16_t)c->s.gpr[RDX], i->osize);
     rep_run(c, i, outs_one, one_by_one);
 }

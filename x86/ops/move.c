@@ -105,8 +105,8 @@ void op_movdir64b(struct cpu *c, const struct insn *i)
     gva_t to = x86_linear(c, ES, offset, 64, true);
     uint8_t line[64];
 
+    mem_read_bytes(c, from, line, sizeof line);
     if (to & 63)
         x86_raise_gp0(c);
-    mem_read_bytes(c, from, line, sizeof line);
     mem_write_bytes(c, to, line, sizeof line);
 }

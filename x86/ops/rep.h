@@ -108,6 +108,7 @@ rep_run(struct cpu *c, const struct insn *i,
         rep_nothing(c, i);
         return;
     }
+    rep_set_count(c, i, count); /* zero-extended, even if the first faults */
     for (;;) {
         done = many(c, i, rep_limit(c, count));
         if (!done) {

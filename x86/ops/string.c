@@ -71,12 +71,21 @@ static ALWAYS_INLINE struct run run_at(struct cpu *c, const struct insn *i,
 
     if (c->s.rflags & FLAG_DF)
         return r;
+    if (out && !write) { /* CMPS reads ES:rDI first */
+        const uint8_t *p;
+
+        to = x86_linear(c, ES, di, i->osize, false);
+        bytes = room(c, i, ES, di, to);
+        if (bytes < i->osize || !(p = page_read(c, to)))
+            return r;
+        r.to = (uint8_t *)(uintptr_t)p;
+    }
     if (in) {
         from = x86_linear(c, i->seg, si, i->osize, false);
-        bytes = room(c, i, i->seg, si, from);
+        bytes = MIN(bytes, room(c, i, i->seg, si, from));
     }
-    if (out) {
-        to = x86_linear(c, ES, di, i->osize, write);
+    if (out && write) {
+        to = x86_linear(c, ES, di, i->osize, true);
         bytes = MIN(bytes, room(c, i, ES, di, to));
     }
     if (bytes < i->osize)
@@ -85,13 +94,6 @@ static ALWAYS_INLINE struct run run_at(struct cpu *c, const struct insn *i,
         return r;
     if (out && write && !(r.to = page_write(c, to)))
         return r;
-    if (out && !write) {
-        const uint8_t *p = page_read(c, to);
-
-        if (!p)
-            return r;
-        r.to = (uint8_t *)(uintptr_t)p;
-    }
     r.count = MIN(count, bytes / i->osize);
     return r;
 }
@@ -218,6 +220,7 @@ static ALWAYS_INLINE void compare_run(struct cpu *c, const struct insn *i,
         rep_nothing(c, i);
         return;
     }
+    rep_set_count(c, i, count);
     for (;;) {
         done = many(c, i, rep_limit(c, count), until_equal, &last);
         if (!done) {
@@ -239,11 +242,12 @@ static ALWAYS_INLINE void compare_run(struct cpu *c, const struct insn *i,
 static void cmps_one(struct cpu *c, const struct insn *i, struct compared *last)
 {
     unsigned n = i->osize;
-    gva_t a = x86_linear(c, i->seg, rep_offset(c, i, RSI), n, false);
-    gva_t b = x86_linear(c, ES, rep_offset(c, i, RDI), n, false);
 
-    last->a = mem_read(c, a, n);
-    last->b = mem_read(c, b, n);
+    /* In this order, as CPUs do: it decides which one faults. */
+    last->b =
+        mem_read(c, x86_linear(c, ES, rep_offset(c, i, RDI), n, false), n);
+    last->a =
+        mem_read(c, x86_linear(c, i->seg, rep_offset(c, i, RSI), n, false), n);
     rep_advance(c, i, RSI, 1);
     rep_advance(c, i, RDI, 1);
 }

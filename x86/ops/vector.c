@@ -336,6 +336,8 @@ void op_mmx(struct cpu *c, const struct insn *i)
     if (i->flags & INSN_MEM) {
         n = i->opnd[vector_mem_operand(i)].size;
         a = operand_address(c, i, n, store);
+        if (store && mmx) /* CPUs do, even if the write faults */
+            fpu_set_top(fx, 0);
         if (store)
             mem_probe(c, a, n, true);
         else

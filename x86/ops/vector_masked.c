@@ -165,9 +165,20 @@ static gva_t indexed_address(struct cpu *c, const struct insn *i,
     return part_address(c, i, x->base + (n << i->scale), x->data, write);
 }
 
+/* All ones for each of count elements in mask, zero for the others and above.
+ */
+static void expand_mask(uint8_t *reg, uint64_t mask, unsigned count, unsigned n)
+{
+    memset(reg, 0, 64);
+    for (unsigned k = 0; k < count; k++)
+        if (mask >> k & 1)
+            memset(reg + k * n, 0xff, n);
+}
+
 /*
  * Each element is done for good before the next is begun: after a fault the
- * mask says what is left to do.
+ * mask says what is left to do. A VEX mask is made of whole elements before,
+ * and with the first element goes what is above the vector.
  */
 static void gather(struct cpu *c, const struct insn *i)
 {
@@ -176,14 +187,19 @@ static void gather(struct cpu *c, const struct insn *i)
     bool evex = insn_encoding(i) == ENC_EVEX;
     uint64_t *k_mask = &c->s.k[i->evex & 7];
     uint8_t *v_mask = evex ? NULL : c->s.zmm[i->opnd[2].reg];
-    uint64_t mask = evex ? *k_mask : sign_mask(v_mask, x.count, x.data);
+    unsigned whole = i->vl / x.data;
+    uint64_t mask = evex ? *k_mask : sign_mask(v_mask, whole, x.data);
 
+    if (!evex)
+        expand_mask(v_mask, mask, whole, x.data);
     for (unsigned k = 0; k < x.count; k++) {
+        uint64_t v;
+
         if (!(mask >> k & 1))
             continue;
-        store_le(to + k * x.data,
-                 mem_read(c, indexed_address(c, i, &x, k, false), x.data),
-                 x.data);
+        v = mem_read(c, indexed_address(c, i, &x, k, false), x.data);
+        store_le(to + k * x.data, v, x.data);
+        memset(to + i->vl, 0, 64 - i->vl);
         if (evex)
             *k_mask &= ~BIT64(k);
         else

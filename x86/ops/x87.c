@@ -73,33 +73,56 @@ static void run(struct cpu *c, const struct insn *i, uint8_t *mem)
         flags_set_status(c, v->frame.rflags & FLAGS_STATUS);
 }
 
-/* Operands have 2, 4, 8 or 10 bytes. */
+/*
+ * Operands have 2, 4, 8 or 10 bytes. 80 bits are two accesses, of 8 and 2
+ * bytes: at the end of a page or of the address space that shows.
+ */
 static void load(struct cpu *c, gva_t a, uint8_t *to, unsigned n)
 {
-    if (n <= 8)
-        store_le64(to, mem_read(c, a, n));
-    else
-        mem_read_bytes(c, a, to, n);
+    store_le64(to, mem_read(c, a, MIN(n, 8)));
+    if (n > 8)
+        store_le16(to + 8, (uint16_t)mem_read(c, a + 8, 2));
 }
 
 static void store(struct cpu *c, gva_t a, const uint8_t *from, unsigned n)
 {
-    if (n <= 8)
-        mem_write(c, a, load_le64(from), n);
-    else
-        mem_write_bytes(c, a, from, n);
+    mem_write(c, a, load_le64(from), MIN(n, 8));
+    if (n > 8)
+        mem_write(c, a + 8, load_le16(from + 8), 2);
+}
+
+/* What is not stored does not fault; half an operand may have been stored when
+   it does. Runs on the new state, faults with the old one. */
+static COLD void store_with_care(struct cpu *c, const struct insn *i, gva_t a)
+{
+    struct hostvec *v = c->hostvec;
+    uint8_t *fx = c->s.fxsave, old[FX_X87_SIZE];
+
+    memcpy(old, fx, sizeof old);
+    run(c, i, v->mem);
+    if (!stored(fx))
+        return;
+    memcpy(v->fx, fx, sizeof old);
+    memcpy(fx, old, sizeof old);
+    store(c, a, v->mem, i->opnd[0].size);
+    memcpy(fx, v->fx, sizeof old);
 }
 
 /* The write is probed: nothing has changed when it faults. */
 static void store_op(struct cpu *c, const struct insn *i, gva_t a)
 {
+    const unsigned all = FSW_IE | FSW_OE | FSW_UE;
     struct hostvec *v = c->hostvec;
     unsigned n = i->opnd[0].size;
+    bool crosses = (a & ~PAGE_MASK) + n > PAGE_SIZE;
 
+    if (unlikely((fpu_cw(c->s.fxsave) & all) != all || (crosses && n > 8))) {
+        store_with_care(c, i, a);
+        return;
+    }
     mem_probe(c, a, n, true);
     run(c, i, v->mem);
-    if (stored(c->s.fxsave))
-        store(c, a, v->mem, n);
+    store(c, a, v->mem, n);
 }
 
 void op_x87(struct cpu *c, const struct insn *i)
@@ -260,8 +283,7 @@ static struct pointers env_pointers(const struct cpu *c, const struct insn *i,
 
     if (i->osize == 2 && in_protected(c))
         return (struct pointers){load_le16(from + 6), load_le16(from + 10),
-                                 (uint16_t)fip_high, (uint16_t)fdp_high,
-                                 load_le16(c->s.fxsave + FX_FOP)};
+                                 (uint16_t)fip_high, (uint16_t)fdp_high, 0};
     if (i->osize == 2)
         return (struct pointers){load_le16(from + 6) | (fip_high & 0xf000) << 4,
                                  load_le16(from + 10) | (fdp_high & 0xf000)

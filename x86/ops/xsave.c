@@ -174,6 +174,7 @@ void op_fxsave(struct cpu *c, const struct insn *i)
     store_le32(area + FX_MXCSR, c->s.mxcsr);
     store_le32(area + FX_MXCSR_MASK, MXCSR_DEFINED);
     component_to(&c->s, XCOMP_SSE, area + FX_XMM, n - FX_XMM);
+    mem_probe(c, a, XSAVE_LEGACY, true); /* also what is not written */
     mem_write_bytes(c, a, area, n);
 }
 
@@ -186,6 +187,7 @@ void op_fxrstor(struct cpu *c, const struct insn *i)
 
     check_fxsave(c);
     a = area_address(c, i, XSAVE_LEGACY, 16, false);
+    mem_probe(c, a, XSAVE_LEGACY, false);
     mem_read_bytes(c, a, area, n);
     mxcsr = load_le32(area + FX_MXCSR);
     if (mxcsr & ~MXCSR_DEFINED)

@@ -1,0 +1,50 @@
+/*
+ * One instruction on the host CPU at user level: all registers loaded, the
+ * bytes executed where they stand, all registers and the fault taken back.
+ * x86-64 Linux only; one thread.
+ */
+#ifndef TESTS_ISA_HOST_NATIVE_H
+#define TESTS_ISA_HOST_NATIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The arena: address space of which nothing but these pages is mapped, so
+   that no wild access reaches the test itself. */
+enum {
+    ARENA = 0x0f000000,
+    ARENA_SIZE = 0x03000000,
+    DATA = 0x10000000, /* read-write pages */
+    DATA_PAGES = 2,
+    FROZEN = DATA + DATA_PAGES * 0x1000, /* one page, read-only */
+    DATA_SIZE = (DATA_PAGES + 1) * 0x1000,
+    CODE = 0x11000000, /* two pages, the instruction at CODE_AT */
+    CODE_AT = CODE + 0x800,
+};
+
+/* Registers of both sides. */
+struct host_state {
+    uint64_t gpr[16], rip, rflags, gs_base;
+    _Alignas(16) uint8_t fx[512]; /* FXSAVE64: x87 and MXCSR count */
+    uint64_t k[8];
+    _Alignas(64) uint8_t zmm[32][64];
+};
+
+struct host_fault {
+    bool happened;
+    unsigned vector;
+    uint32_t error;
+    uint64_t address; /* of #PF */
+};
+
+/* False: this host or system cannot do it. */
+bool native_open(void);
+/* What of the vector state the host has: 16, 32 or 64 bytes a register. */
+unsigned native_vector_bytes(void);
+/* Runs len bytes of code from s; s and f are what came of it. */
+void native_run(struct host_state *s, struct host_fault *f, const uint8_t *code,
+                unsigned len);
+/* The frozen page, for preparing it. */
+void native_write_frozen(const uint8_t *from, unsigned at, unsigned n);
+
+#endif
