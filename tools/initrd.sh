@@ -13,6 +13,12 @@ for applet in $(/bin/busybox --list); do
     [ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 done
 ln -s bin "$root/sbin"
+# Init is a script that no signal ends, so these act at once.
+for how in poweroff reboot halt; do
+    rm -f "$root/bin/$how"
+    printf '#!/bin/sh\nexec busybox %s -f "$@"\n' "$how" > "$root/bin/$how"
+    chmod 755 "$root/bin/$how"
+done
 if [ $# -gt 1 ]; then
     cp "$2" "$root/init"
 else
