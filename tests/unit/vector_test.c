@@ -302,11 +302,42 @@ static void test_rows_32(void **state)
     run_rows();
 }
 
+/* More forms than there is room for: all are dropped, and made again. */
+static void test_cache(void **state)
+{
+    struct hostvec *v = cpu->hostvec;
+    unsigned drops = 0, count = v->count;
+
+    (void)state;
+    mode = DECODE_64;
+    cpu->mode_key = MODE_CODE64 | MODE_PE | MODE_LMA | MODE_SS32 | MODE_FLAT;
+    for (unsigned n = 0; n < 3 * HOSTVEC_STUBS; n++) {
+        unsigned to = n & 7, from = n >> 3 & 7, order = n >> 6 & 255;
+        uint8_t code[] = {0x66, 0x0f, 0x70, (uint8_t)(0xc0 | to << 3 | from),
+                          (uint8_t)order}; /* pshufd */
+        uint32_t was[4];
+        struct insn i;
+
+        fill(cpu->s.zmm[from], 16);
+        memcpy(was, cpu->s.zmm[from], 16);
+        assert_int_equal(x86_decode(&i, code, sizeof code, mode), DECODE_OK);
+        assert_int_equal(test_cpu_run(cpu, &i), -1);
+        for (unsigned k = 0; k < 4; k++)
+            assert_int_equal(load_le32(cpu->s.zmm[to] + 4 * k),
+                             was[order >> 2 * k & 3]);
+        drops += v->count < count;
+        count = v->count;
+        assert_true(count < HOSTVEC_STUBS && v->used <= v->code.len);
+    }
+    assert_true(drops >= 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rows_32),
+        cmocka_unit_test(test_cache),
     };
 
     page = native_low_memory(8192);
