@@ -256,11 +256,12 @@ static void ports(void **state)
 }
 
 /* --- LOCK --- */
-enum { TURNS = 40000 };
+enum { TURNS = 100000 };
 
 struct worker {
     struct cpu *cpu;
     struct insn add, inc, xchg, wide, split;
+    _Atomic unsigned *ready;
 };
 
 static struct insn decoded(const uint8_t *bytes, size_t n)
@@ -284,6 +285,9 @@ static void worker(void *arg)
     struct cpu *c = w->cpu;
     uint64_t *r = c->s.gpr;
 
+    atomic_fetch_add(w->ready, 1);
+    while (*w->ready < 2)
+        continue;
     for (unsigned k = 0; k < TURNS; k++) {
         run_one(c, &w->add);
         run_one(c, &w->inc);
@@ -315,6 +319,7 @@ static void locked(void **state)
     struct host_mutex rmw;
     struct host_thread *t[2];
     struct worker w[2];
+    _Atomic unsigned ready = 0;
 
     (void)state;
     fx_mode64(3);
@@ -334,7 +339,8 @@ static void locked(void **state)
                                decoded(inc, sizeof inc),
                                decoded(xchg, sizeof xchg),
                                decoded(wide, sizeof wide),
-                               decoded(split, sizeof split)};
+                               decoded(split, sizeof split),
+                               &ready};
         t[n] = host_thread_start("cpu", worker, &w[n]);
     }
     for (unsigned n = 0; n < 2; n++) {
@@ -348,6 +354,29 @@ static void locked(void **state)
     assert_int_equal(load_le64(fx.host + DATA + 0x18), 2 * TURNS);
     assert_int_equal(load_le64(fx.host + DATA + 0xffc), 2 * TURNS);
     assert_int_equal(fx.host[DATA + 0x80], 2 * TURNS & 0xff);
+}
+
+/* What another CPU stored in between is seen, at every size. */
+static void lost_race(void **state)
+{
+    struct lock l;
+    uint64_t old;
+
+    (void)state;
+    fx_mode64(3);
+    for (unsigned n = 1; n <= 8; n *= 2) {
+        store_le64(fx.host + DATA, 0x1111111111111111);
+        lock_begin(fx.cpu, &l, fx_linear(DATA), n);
+        assert_ptr_equal(l.host, fx.host + DATA);
+        old = lock_read(fx.cpu, &l);
+        fx.host[DATA + n - 1] = 0x77;
+        assert_false(lock_commit(fx.cpu, &l, old, 0));
+        assert_int_equal(fx.host[DATA + n - 1], 0x77);
+        old = lock_read(fx.cpu, &l);
+        assert_true(lock_commit(fx.cpu, &l, old, old ^ 1));
+        assert_int_equal(fx.host[DATA], (old ^ 1) & 0xff);
+        assert_int_equal(fx.host[DATA + 8 - 1], n == 8 ? 0x77 : 0x11);
+    }
 }
 
 /* Read-modify-write is checked for writing, and changes nothing on a fault. */
@@ -400,6 +429,8 @@ static void decimal(void **state)
         {0x2f, 0, 0xba31, 0x050, 0xba2b, 0x014},
         {0x2f, 0, 0x0005, 0x015, 0x009f, 0x095},
         {0x2f, 0, 0xfb66, 0x810, 0xfb60, 0x014},
+        {0x2f, 0, 0x0005, 0x010, 0x00ff, 0x095},
+        {0x2f, 0, 0x0006, 0x010, 0x0000, 0x054},
         {0x37, 0, 0xc49f, 0x880, 0xc505, 0x015},
         {0x37, 0, 0x1a70, 0x8c1, 0x1a00, 0x044},
         {0x37, 0, 0xb9ff, 0x8d4, 0xbb05, 0x015},
@@ -430,6 +461,42 @@ static void decimal(void **state)
                      fx.cpu->s.rflags);
     }
     assert_int_equal(fx_run(0xd4, 0), EXC_DE); /* aam 0 */
+}
+
+/* --- division at the edge of what fits --- */
+static int divide(uint64_t high, uint64_t low, uint64_t by, unsigned n)
+{
+    gpr()[RDX] = high;
+    gpr()[RAX] = low;
+    gpr()[RCX] = by;
+    return n == 1 ? fx_run(0xf6, 0xf9) : fx_run(0x48, 0xf7, 0xf9);
+}
+
+static void quotients(void **state)
+{
+    const uint64_t least = 1ull << 63;
+
+    (void)state;
+    fx_mode64(3);
+    assert_int_equal(divide(0, 0xff80, 1, 1), RAN);
+    assert_int_equal(gpr()[RAX], 0x0080); /* -128 and 0 */
+    assert_int_equal(divide(0, 0xff01, 2, 1), RAN);
+    assert_int_equal(gpr()[RAX], 0xff81);              /* -127 and -1 */
+    assert_int_equal(divide(0, 0xff7f, 1, 1), EXC_DE); /* -129 */
+    assert_int_equal(divide(0, 0x0080, 1, 1), EXC_DE);
+    assert_int_equal(divide(0, 0xff80, 0xff, 1), EXC_DE);
+    assert_int_equal(gpr()[RAX], 0xff80);
+    assert_int_equal(divide(~0ull, least, 1, 8), RAN);
+    assert_int_equal(gpr()[RAX], least);
+    assert_int_equal(divide(~0ull, least, ~0ull, 8), EXC_DE);
+    assert_int_equal(divide(0, least, ~0ull, 8), RAN); /* 2^63 / -1 */
+    assert_int_equal(gpr()[RAX], least);
+    assert_int_equal(divide(~0ull, least - 1, 1, 8), EXC_DE);
+    assert_int_equal(divide(1ull << 62, 0, least, 8), RAN);
+    assert_int_equal(gpr()[RAX], least);
+    assert_int_equal(gpr()[RDX], 0);
+    assert_int_equal(divide(5, 5, 0, 8), EXC_DE);
+    assert_int_equal(gpr()[RDX], 5);
 }
 
 /* --- the rest --- */
@@ -561,8 +628,10 @@ int main(void)
         cmocka_unit_test(string_of_nothing),
         cmocka_unit_test(ports),
         cmocka_unit_test(locked),
+        cmocka_unit_test(lost_race),
         cmocka_unit_test(locked_faults),
         cmocka_unit_test(decimal),
+        cmocka_unit_test(quotients),
         cmocka_unit_test(bounds),
         cmocka_unit_test(translate),
         cmocka_unit_test(direct_store),
