@@ -20,7 +20,6 @@ enum {
     EM_X86_64 = 62,
     PT_LOAD = 1,
     PT_NOTE = 4,
-    PF_X = 1,
     NOTE_PHYS32_ENTRY = 18,
     NOTES_MAX = 4096, /* notes looked at, of all segments together */
 };
@@ -28,12 +27,12 @@ enum {
 /* Where the fields are, by class. */
 struct elf_shape {
     uint8_t header, entry, phoff, phentsize, phnum, word;
-    uint8_t ph, p_flags, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align;
+    uint8_t ph, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align;
 };
-static const struct elf_shape shape32 = {52, 24, 28, 42, 44, 4,  32,
-                                         24, 4,  8,  12, 16, 20, 28};
-static const struct elf_shape shape64 = {64, 24, 32, 54, 56, 8,  56,
-                                         4,  8,  16, 24, 32, 40, 48};
+static const struct elf_shape shape32 = {52, 24, 28, 42, 44, 4, 32,
+                                         4,  8,  12, 16, 20, 28};
+static const struct elf_shape shape64 = {64, 24, 32, 54, 56, 8, 56,
+                                         8,  16, 24, 32, 40, 48};
 
 bool elf_is(const struct boot_bytes *file)
 {
@@ -134,7 +133,6 @@ static int parse_segment(const struct boot_bytes *file, const uint8_t *ph,
         .paddr = load_le(ph + s->p_paddr, s->word),
         .vaddr = load_le(ph + s->p_vaddr, s->word),
         .mem_size = load_le(ph + s->p_memsz, s->word),
-        .executable = load_le32(ph + s->p_flags) & PF_X,
     };
     uint64_t end;
 
@@ -188,7 +186,19 @@ int elf_parse(const struct boot_bytes *file, struct elf_image *out,
         if (r)
             return r;
     }
+    for (unsigned i = 0; i < out->n; i++) {
+        struct elf_segment *g = &out->seg[i];
+
+        g->headers_only = !g->off && g->mem_size == g->file_size &&
+                          g->file_size <= phoff + (uint64_t)size * count;
+    }
     return out->n ? 0 : damaged(file, "it has nothing to load", e);
+}
+
+static bool is_left_out(const struct boot_layout *l,
+                        const struct elf_segment *g)
+{
+    return g->headers_only && !e820_is_ram(l->req->map, g->paddr, g->mem_size);
 }
 
 int elf_load(struct boot_layout *l, const struct boot_bytes *file,
@@ -196,15 +206,20 @@ int elf_load(struct boot_layout *l, const struct boot_bytes *file,
 {
     for (unsigned i = 0; i < elf->n; i++) {
         const struct elf_segment *g = &elf->seg[i];
-        int r = layout_claim(l, g->paddr, g->mem_size, "the kernel", e);
+        int r = 0;
 
+        if (!is_left_out(l, g))
+            r = layout_claim(l, g->paddr, g->mem_size, "the kernel", e);
         if (r)
             return r;
     }
     for (unsigned i = 0; i < elf->n; i++) {
         const struct elf_segment *g = &elf->seg[i];
-        int r = boot_store(l, g->paddr, file->p + g->off, g->file_size, e);
+        int r;
 
+        if (is_left_out(l, g))
+            continue;
+        r = boot_store(l, g->paddr, file->p + g->off, g->file_size, e);
         if (!r)
             r = boot_zero(l, g->paddr + g->file_size,
                           g->mem_size - g->file_size, e);
@@ -217,8 +232,8 @@ int elf_load(struct boot_layout *l, const struct boot_bytes *file,
 bool elf_holds(const struct elf_image *elf, uint64_t paddr)
 {
     for (unsigned i = 0; i < elf->n; i++)
-        if (paddr - elf->seg[i].paddr < elf->seg[i].mem_size &&
-            paddr >= elf->seg[i].paddr)
+        if (!elf->seg[i].headers_only && paddr >= elf->seg[i].paddr &&
+            paddr - elf->seg[i].paddr < elf->seg[i].mem_size)
             return true;
     return false;
 }

@@ -75,7 +75,7 @@ int boot_put_pages(struct boot_layout *l, struct err *e);
 /* --- ELF (boot_elf.c) --- */
 struct elf_segment {
     uint64_t off, file_size, paddr, mem_size, vaddr;
-    bool executable;
+    bool headers_only; /* what a linker puts in front of the first page */
 };
 struct elf_image {
     bool wide; /* ELF64 */
@@ -89,7 +89,8 @@ struct elf_image {
 int elf_parse(const struct boot_bytes *file, struct elf_image *out,
               struct err *e);
 bool elf_is(const struct boot_bytes *file);
-/* Claims and loads every segment at its physical address. */
+/* Claims and loads every segment at its physical address. One that holds the
+   file's headers only is left out where there is no RAM for it. */
 int elf_load(struct boot_layout *l, const struct boot_bytes *file,
              const struct elf_image *elf, struct err *e);
 /* Is the physical address inside what a segment loads? */

@@ -29,6 +29,10 @@ enum {
     PORT_92 = 0x92,
     PORT_92_A20 = 2,
 
+    UART_LCR = 3,
+    UART_8N1 = 0x03,
+    UART_DLAB = 0x80,
+
     IOREGSEL = 0x00,
     IOWIN = 0x10,
 
@@ -82,6 +86,19 @@ static void init_pit(struct env *env)
     outb(env, PIT_COUNTER0, 0);
 }
 
+/* 115200 baud, 8 bits, no parity: small kernels only write. */
+static void init_serials(struct env *env)
+{
+    static const uint16_t com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+
+    for (unsigned i = 0; i < ARRAY_LEN(com); i++) {
+        outb(env, com[i] + UART_LCR, UART_DLAB | UART_8N1);
+        outb(env, com[i], 1);
+        outb(env, com[i] + 1, 0);
+        outb(env, com[i] + UART_LCR, UART_8N1);
+    }
+}
+
 static void init_ioapic(struct env *env, unsigned id)
 {
     space_write_locked(env->mem, IOAPIC_BASE + IOREGSEL, 0, 4);
@@ -131,6 +148,7 @@ int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e)
     init_power(env);
     init_pics(env);
     init_pit(env);
+    init_serials(env);
     init_ioapic(env, ioapic_id);
     outb(env, PORT_92, PORT_92_A20);
     return 0;

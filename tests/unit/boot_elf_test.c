@@ -121,6 +121,38 @@ static void refuses(void **state)
     test_machine_free(&m);
 }
 
+/* Linkers put a file's headers before its first page, RAM there or not. */
+static void headers_before(void **state)
+{
+    struct test_machine m = test_machine(64 * MB);
+    struct test_elf t = wide;
+    struct boot_request q;
+    struct boot_image out;
+    uint8_t *ph;
+
+    (void)state;
+    t.wide = false;
+    q = make(&m, &t);
+    q.cmdline = "";
+    /* A third segment; one byte too many makes it one that counts. */
+    store_le16(file + 44, 3);
+    ph = file + 52 + 64;
+    store_le32(ph, 1);
+    store_le32(ph + 12, 0xff000);
+    store_le32(ph + 16, 52 + 96);
+    store_le32(ph + 20, 52 + 96);
+    must_load(&m, &q, &out);
+    assert_int_equal(out.rip, t.pvh);
+    store_le32(ph + 12, 0x100000);
+    must_load(&m, &q, &out);
+    assert_memory_equal(m.ram + MB, file, 52 + 96);
+    store_le32(ph + 12, 0xff000);
+    store_le32(ph + 16, 52 + 97);
+    store_le32(ph + 20, 52 + 97);
+    must_fail(&m, &q, LE_RANGE, "0xff000");
+    test_machine_free(&m);
+}
+
 static void truncated(void **state)
 {
     struct test_machine m = test_machine(64 * MB);
@@ -171,9 +203,8 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loads),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(truncated),
+        cmocka_unit_test(loads),          cmocka_unit_test(refuses),
+        cmocka_unit_test(headers_before), cmocka_unit_test(truncated),
         cmocka_unit_test(damaged),
     };
 

@@ -258,6 +258,7 @@ static void chips(void **ctx)
     assert_int_equal(in(&m, ACPI_PM_BASE + 4, 2) & 1, 1);
     out(&m, ACPI_SMI_PORT, ACPI_SMI_DISABLE, 1);
     assert_int_equal(in(&m, ACPI_PM_BASE + 4, 2) & 1, 0);
+    assert_int_equal(in(&m, 0x3fb, 1), 3);
     assert_int_equal(in(&m, 0x3fd, 1), 0x60);
     assert_int_equal(in(&m, 0x92, 1) & 2, 2);
     assert_int_equal(vm_vcpu(m.vm, CPUS - 1)->a20_mask, ~0ull);
