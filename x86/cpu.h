@@ -119,6 +119,7 @@ struct cpu {
 
     uint64_t apic_base;   /* this CPU's APIC_BASE: x86_apic_base_changed() */
     struct window window; /* RAM found last: see mmu.c */
+    uint8_t nonglobal; /* TLB modes that were given entries without G */
     uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
     uint64_t tlb_generation; /* counts flushes, for caches keyed by linear
                                 address elsewhere */

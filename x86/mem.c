@@ -107,6 +107,8 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     e->write = w->writable && !p->readonly && !p->asked ? page : TLB_NONE;
     e->addend = (uintptr_t)(p->ram - (p->gpa & ~PAGE_MASK)) - page;
     e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0);
+    if (!w->global)
+        c->nonglobal |= (uint8_t)(1u << mode);
     if (w->size > PAGE_SIZE) {
         e->gpa |= TLB_LARGE;
         c->large_seen |= BIT64((a >> 30) & 63);

@@ -18,16 +18,21 @@ void tlb_flush_all(struct cpu *c)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             c->tlbs[m][n] = tlb_empty;
     c->large_seen = 0;
+    c->nonglobal = 0;
     c->window.size = 0;
     itlb_flush(c);
 }
 
 void tlb_flush_nonglobal(struct cpu *c)
 {
-    for (unsigned m = 0; m < TLB_MODES; m++)
+    for (unsigned m = 0; m < TLB_MODES; m++) {
+        if (!(c->nonglobal >> m & 1))
+            continue;
         for (unsigned n = 0; n < TLB_SIZE; n++)
             if (!(c->tlbs[m][n].gpa & TLB_GLOBAL))
                 c->tlbs[m][n] = tlb_empty;
+    }
+    c->nonglobal = 0;
     itlb_flush(c);
 }
 

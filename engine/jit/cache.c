@@ -89,7 +89,7 @@ static void forget_target(struct jit *j, const struct jit_block *b)
             continue;
         e = &c->ibtc[b->rip & (JIT_IBTC - 1)];
         if (e->code == b->checked)
-            __atomic_store_n(&e->tag, 0, __ATOMIC_RELEASE);
+            atomic_store_explicit(&e->tag, 0, memory_order_release);
     }
 }
 
@@ -141,6 +141,7 @@ void jit_flush(struct jit *j)
         memset(c->ibtc, 0, sizeof c->ibtc);
         memset(c->maps, 0, sizeof c->maps);
         c->exit_link = NULL;
+        c->mode_id = 0;
         c->stats.flushes++;
     }
 }

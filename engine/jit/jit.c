@@ -275,7 +275,10 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
         j->maps[jit_map_slot(b->rip & PAGE_MASK)] = b->map_id;
         if (!(b->mode & MODE_ALONE)) {
             e->code = b->checked;
-            e->tag = b->rip + jit_mode_id(j->jit, b->mode);
+            j->ibtc_map[b->rip & (JIT_IBTC - 1)] = b->map_id;
+            j->mode = b->mode;
+            j->mode_id = jit_mode_id(j->jit, b->mode);
+            e->tag = b->rip + j->mode_id;
         }
     }
     host_mutex_unlock(&j->jit->lock);
@@ -299,22 +302,48 @@ static struct jit_block *lookup(struct jit_cpu *j)
     return b ? b : warm_up(j, page, mode);
 }
 
-static void run_translated(struct jit_cpu *j, struct jit_block *b)
+static void enter(struct jit_cpu *j, const uint8_t *code)
 {
     struct cpu *c = &j->ic.cpu;
 
-    remember(j, b);
     j->exit_link = NULL;
     j->flags = jit_flags_from_rflags(flags_get(c));
-    enter_code(j);
-    if (b->dead) /* while we waited for a flush */
-        goto out;
-    j->jit->thunk.enter(c, b->code);
+    j->jit->thunk.enter(c, code);
     jit_fp_evict(j);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
-out:
-    atomic_store(&j->in_code, false);
     j->stats.exits++;
+}
+
+static void run_translated(struct jit_cpu *j, struct jit_block *b)
+{
+    remember(j, b);
+    enter_code(j);
+    if (!b->dead) /* while we waited for a flush */
+        enter(j, b->code);
+    atomic_store(&j->in_code, false);
+}
+
+/*
+ * Where the last indirect branch to s.rip went, if its page is still mapped so:
+ * most exits go on there, without a lock or a search.
+ */
+static bool run_remembered(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    unsigned at = c->s.rip & (JIT_IBTC - 1);
+    const struct ibtc_entry *e = &j->ibtc[at];
+    bool hit;
+
+    if (j->exit_link || jit_mode(c) != j->mode || !j->mode_id)
+        return false;
+    enter_code(j);
+    hit = atomic_load_explicit(&e->tag, memory_order_acquire) ==
+              c->s.rip + j->mode_id &&
+          j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] == j->ibtc_map[at];
+    if (hit)
+        enter(j, e->code);
+    atomic_store(&j->in_code, false);
+    return hit;
 }
 
 static void step(struct jit_cpu *j)
@@ -333,6 +362,8 @@ static void step(struct jit_cpu *j)
         memset(j->maps, 0, sizeof j->maps);
         j->maps_generation = c->tlb_generation;
     }
+    if (run_remembered(j))
+        return;
     b = lookup(j);
     if (b)
         run_translated(j, b);
@@ -355,6 +386,8 @@ static enum stop loop(struct jit_cpu *j)
         atomic_store(&j->poll, 0); /* before the events are looked at */
         if (!interp_between_blocks(c, &stop))
             return stop;
+        j->pending =
+            atomic_load_explicit(&c->vcpu->events, memory_order_relaxed);
         if (unlikely(x86_one_by_one(c))) {
             j->exit_link = NULL;
             interp_run_single(c);

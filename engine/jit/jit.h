@@ -85,7 +85,8 @@ struct jit_insn {
 enum { FP_VECTOR = 1, FP_X87 = 2 };
 
 struct ibtc_entry {
-    uint64_t tag; /* RIP + mode id: unique, as the slot is RIP's low bits */
+    _Atomic uint64_t
+        tag; /* RIP + mode id: unique, as the slot is RIP's low bits */
     const uint8_t *code;
 };
 
@@ -119,8 +120,13 @@ struct jit_cpu {
     size_t stack_bytes;
     struct jit_stats stats;
     _Atomic bool in_code;
+    /* Loop state: the mode of the last block and its id; events that wait
+       but could not be taken. */
+    uint32_t mode, mode_id;
+    uint32_t pending;
     uint32_t maps[JIT_MAPS]; /* map_id of the page now there; 0: none */
     struct ibtc_entry ibtc[JIT_IBTC];
+    uint32_t ibtc_map[JIT_IBTC]; /* map_id of each, for the loop */
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)

@@ -196,7 +196,8 @@ static void emit_insn(struct trans *t, const struct insn *i)
 {
     unsigned first = t->nstubs;
 
-    if (interp_raises(i->fn) || (!emit_special(t, i) && !emit_copy(t, i))) {
+    if (interp_raises(i->fn) ||
+        (!emit_special(t, i) && !emit_copy(t, i) && !emit_system(t, i))) {
         emit_body(t, i);
         if (insn_opcode(i)->props & OP_ENDS) {
             e_jmp(t->e, t->j->thunk.exit);

@@ -149,6 +149,7 @@ void align_patch(struct emit *e, unsigned opcode_bytes);
 /* --- emit_copy.c, emit_branch.c: false: not one of theirs --- */
 bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
+bool emit_system(struct trans *t, const struct insn *i); /* emit_system.c */
 void emit_fallthrough(struct trans *t, uint64_t target);
 /* May emit_copy() take it? */
 bool copy_refused(const struct trans *t, const struct insn *i);
