@@ -1,4 +1,5 @@
 /* lodge run: one virtual machine in the foreground */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,35 @@ static int build(struct run *r)
     return rc;
 }
 
+static void write_counter(void *ctx, const char *name, uint64_t value)
+{
+    fprintf(ctx, ",\n      \"%s\": %llu", name, (unsigned long long)value);
+}
+
+/* The engine's counters, a JSON object; the vCPUs stand still. */
+static int write_stats(struct run *r)
+{
+    FILE *f = fopen(r->want.stats, "we");
+
+    if (!f)
+        return err_set(&r->err, LE_IO,
+                       "--stats: %s cannot be written: %s; name a file in a "
+                       "folder you may write to",
+                       r->want.stats, strerror(errno));
+    fprintf(f, "{\n  \"engine\": \"%s\",\n  \"cpus\": [", r->engine->name);
+    for (unsigned n = 0; n < vm_ncpus(r->vm); n++) {
+        fprintf(f, "%s\n    {\n      \"id\": %u", n ? "," : "", n);
+        if (r->engine->stats)
+            r->engine->stats(vm_vcpu(r->vm, n), write_counter, f);
+        fprintf(f, "\n    }");
+    }
+    fprintf(f, "\n  ]\n}\n");
+    if (fclose(f))
+        return err_set(&r->err, LE_IO, "--stats: %s cannot be written: %s",
+                       r->want.stats, strerror(errno));
+    return 0;
+}
+
 static void tear_down(struct run *r)
 {
     if (r->vm)
@@ -245,8 +275,11 @@ int verb_run(const struct verb *v, int argc, char **argv)
         vm_wait(r->vm,
                 r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
                 &outcome);
+        vm_dismantle(r->vm);
+        rc = r->want.stats ? write_stats(r) : 0;
         tear_down(r);
-        status = exit_status(r, &outcome);
+        status = rc < 0 ? cli_fail(EXIT_FAILED, &r->err)
+                        : exit_status(r, &outcome);
         signal = r->signal;
     }
     free(r);

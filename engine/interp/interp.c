@@ -152,6 +152,23 @@ static void interp_kick(struct vcpu *v)
     (void)v; /* the loop looks at v->events between blocks */
 }
 
+void interp_stats(struct vcpu *v,
+                  void (*emit)(void *ctx, const char *name, uint64_t value),
+                  void *ctx)
+{
+    const struct cpu_stats *s = &((struct interp_cpu *)v->priv)->cpu.stats;
+
+    emit(ctx, "interpreted_instructions", s->instructions);
+    emit(ctx, "exceptions", s->exceptions);
+    emit(ctx, "interrupts", s->interrupts);
+    emit(ctx, "tlb_refills", s->tlb_misses);
+    emit(ctx, "tlb_flushes", s->tlb_flushes);
+    emit(ctx, "mmio_accesses", s->mmio);
+    emit(ctx, "port_accesses", s->pio);
+    emit(ctx, "blocks_decoded", s->blocks_decoded);
+    emit(ctx, "blocks_invalidated", s->blocks_invalidated);
+}
+
 int interp_get(struct vcpu *v, struct x86_state *s, uint32_t groups)
 {
     struct interp_cpu *e = v->priv;
@@ -186,6 +203,7 @@ const struct engine_ops engine_interp = {
     .vcpu_close = interp_vcpu_close,
     .run = interp_run,
     .kick = interp_kick,
+    .stats = interp_stats,
     .get = interp_get,
     .set = interp_set,
 };

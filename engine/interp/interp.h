@@ -101,6 +101,9 @@ int interp_cpu_open(struct interp_cpu *e, struct vcpu *v,
                     struct code_pages *pages, struct host_mutex *rmw_lock,
                     struct err *err);
 void interp_cpu_close(struct interp_cpu *e);
+void interp_stats(struct vcpu *v,
+                  void (*emit)(void *ctx, const char *name, uint64_t value),
+                  void *ctx);
 int interp_get(struct vcpu *v, struct x86_state *s, uint32_t groups);
 int interp_set(struct vcpu *v, const struct x86_state *s, uint32_t groups);
 enum stop interp_run(struct vcpu *v);

@@ -270,8 +270,10 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
 
     host_mutex_lock(&j->jit->lock);
     if (!b->dead) {
-        if (j->exit_link)
+        if (j->exit_link) {
+            j->stats.links++;
             jit_connect(j->jit, j->exit_link, b);
+        }
         j->maps[jit_map_slot(b->rip & PAGE_MASK)] = b->map_id;
         if (!(b->mode & MODE_ALONE)) {
             e->code = b->checked;
@@ -413,6 +415,26 @@ static enum stop jit_run(struct vcpu *v)
     return stop;
 }
 
+static void jit_stats(struct vcpu *v,
+                      void (*emit)(void *ctx, const char *name, uint64_t value),
+                      void *ctx)
+{
+    const struct jit_cpu *j = v->priv;
+    const struct jit_stats *s = &j->stats;
+
+    interp_stats(v, emit, ctx);
+    emit(ctx, "translations", s->translations);
+    emit(ctx, "code_bytes", (uint64_t)(j->jit->e.p - j->jit->code_start));
+    emit(ctx, "cache_flushes", s->flushes);
+    emit(ctx, "exits", s->exits);
+    emit(ctx, "searches", s->lookups);
+    emit(ctx, "links", s->links);
+    emit(ctx, "bodies", s->bodies);
+    emit(ctx, "slow_memory", s->slow_memory);
+    emit(ctx, "vector_evictions", s->fp_saves);
+    emit(ctx, "code_writes", s->invalidations);
+}
+
 const struct engine_ops engine_jit = {
     .name = "jit",
     .summary = "x86-64 binary translation, no hardware support needed",
@@ -426,6 +448,7 @@ const struct engine_ops engine_jit = {
     .vcpu_close = jit_vcpu_close,
     .run = jit_run,
     .kick = jit_kick,
+    .stats = jit_stats,
     .get = interp_get,
     .set = interp_set,
 };

@@ -98,8 +98,8 @@ enum jit_result {
 };
 
 struct jit_stats {
-    uint64_t translations, code_bytes, flushes, exits, links, bodies,
-        slow_memory, refills, fp_saves, invalidations, lookups;
+    uint64_t translations, flushes, exits, links, bodies, slow_memory, fp_saves,
+        invalidations, lookups;
 };
 
 struct jit_cpu {

@@ -108,6 +108,10 @@ struct engine_ops {
     void (*vcpu_close)(struct vcpu *c);
     enum stop (*run)(struct vcpu *c); /* called with no lock held */
     void (*kick)(struct vcpu *c);
+    /* Names and values of the engine's counters; the vCPU stands still. */
+    void (*stats)(struct vcpu *c,
+                  void (*emit)(void *ctx, const char *name, uint64_t value),
+                  void *ctx);
     int (*get)(struct vcpu *c, struct x86_state *s, uint32_t groups);
     int (*set)(struct vcpu *c, const struct x86_state *s, uint32_t groups);
 };
