@@ -35,9 +35,10 @@ struct tlb_entry {
 enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
 
 #ifndef TLB_BITS /* stress builds say 0 */
-#define TLB_BITS 10
+#define TLB_BITS 12
 #endif
-enum { TLB_SIZE = 1 << TLB_BITS };
+enum { TLB_SIZE = 1 << TLB_BITS, TLB_LISTED = 512,
+       TLB_FLUSHED = 16 };
 
 /*
  * Translations by how the access is made: user; supervisor; supervisor while
@@ -74,6 +75,7 @@ struct itlb_entry {
     uint64_t tag; /* linear page address, or TLB_NONE */
     gpa_t gpa;
     const uint8_t *ram; /* the page; NULL: not RAM or ROM */
+    bool global;
 };
 enum { ITLB_SIZE = 256 };
 
@@ -119,10 +121,15 @@ struct cpu {
 
     uint64_t apic_base;   /* this CPU's APIC_BASE: x86_apic_base_changed() */
     struct window window; /* RAM found last: see mmu.c */
-    uint8_t nonglobal; /* TLB modes that were given entries without G */
+    /* Slots given entries without G since the last flush; more than fit: all
+       of the mode's are looked at. */
+    uint16_t nonglobal[TLB_MODES][TLB_LISTED];
+    uint16_t nonglobals[TLB_MODES];
     uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
-    uint64_t tlb_generation; /* counts flushes, for caches keyed by linear
-                                address elsewhere */
+    /* Flushes so far, for what is cached by linear address elsewhere. */
+    uint64_t tlb_generation; /* of any kind */
+    uint64_t flushes_all, flushes_nonglobal, flushes_page;
+    gva_t flushed[TLB_FLUSHED]; /* the last pages, a ring */
 
     struct { /* MONITOR/MWAIT */
         gpa_t address;

@@ -95,6 +95,15 @@ static gva_t next_page(const struct cpu *c, gva_t a)
 
 /* --- filling --- */
 
+static void note_nonglobal(struct cpu *c, enum tlb_mode mode, unsigned slot)
+{
+    uint16_t *n = &c->nonglobals[mode];
+
+    if (*n < TLB_LISTED)
+        c->nonglobal[mode][*n] = (uint16_t)slot;
+    ++*n;
+}
+
 static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
                      const struct walk *w, const struct place *p)
 {
@@ -107,8 +116,8 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     e->write = w->writable && !p->readonly && !p->asked ? page : TLB_NONE;
     e->addend = (uintptr_t)(p->ram - (p->gpa & ~PAGE_MASK)) - page;
     e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0);
-    if (!w->global)
-        c->nonglobal |= (uint8_t)(1u << mode);
+    if (!w->global && c->nonglobals[mode] <= TLB_LISTED)
+        note_nonglobal(c, mode, (unsigned)(e - c->tlbs[mode]));
     if (w->size > PAGE_SIZE) {
         e->gpa |= TLB_LARGE;
         c->large_seen |= BIT64((a >> 30) & 63);
@@ -443,6 +452,9 @@ gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
         x86_raise_pf(c, a, w.error);
     e->tag = a & PAGE_MASK;
     e->gpa = w.gpa & PAGE_MASK;
+    e->global = w.global;
+    if (w.size > PAGE_SIZE)
+        c->large_seen |= BIT64((a >> 30) & 63);
     e->ram = is_apic_page(c, w.gpa) ? NULL : mmu_ram(c, e->gpa, &readonly);
     *ram = e->ram;
     return e->gpa;

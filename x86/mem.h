@@ -141,6 +141,15 @@ uint8_t *mem_page_write(struct cpu *c, gva_t a);
 uint64_t mem_read_system(struct cpu *c, gva_t a, unsigned n);
 void mem_write_system(struct cpu *c, gva_t a, uint64_t v, unsigned n);
 
+/* Is the page that was fetched last at a global? */
+static inline bool mem_fetch_global(const struct cpu *c, gva_t a)
+{
+    const struct itlb_entry *e =
+        &c->itlb[c->s.cpl == 3][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+
+    return e->tag == (a & PAGE_MASK) && e->global;
+}
+
 /*
  * Translates for instruction fetch, with all checks; raises #PF. *ram is the
  * host address of the page (RAM or ROM), or NULL for MMIO.

@@ -3,13 +3,14 @@
 
 static const struct tlb_entry tlb_empty = {TLB_NONE, TLB_NONE, 0, 0};
 
-static void itlb_flush(struct cpu *c)
+static void itlb_flush(struct cpu *c, bool keep_global)
 {
     c->tlb_generation++;
     c->stats.tlb_flushes++;
     for (unsigned m = 0; m < 2; m++)
         for (unsigned n = 0; n < ITLB_SIZE; n++)
-            c->itlb[m][n].tag = TLB_NONE;
+            if (!keep_global || !c->itlb[m][n].global)
+                c->itlb[m][n].tag = TLB_NONE;
 }
 
 void tlb_flush_all(struct cpu *c)
@@ -18,22 +19,34 @@ void tlb_flush_all(struct cpu *c)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             c->tlbs[m][n] = tlb_empty;
     c->large_seen = 0;
-    c->nonglobal = 0;
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        c->nonglobals[m] = 0;
     c->window.size = 0;
-    itlb_flush(c);
+    c->flushes_all++;
+    itlb_flush(c, false);
+}
+
+static void drop_nonglobal(struct tlb_entry *e)
+{
+    if (!(e->gpa & TLB_GLOBAL))
+        *e = tlb_empty;
 }
 
 void tlb_flush_nonglobal(struct cpu *c)
 {
     for (unsigned m = 0; m < TLB_MODES; m++) {
-        if (!(c->nonglobal >> m & 1))
-            continue;
-        for (unsigned n = 0; n < TLB_SIZE; n++)
-            if (!(c->tlbs[m][n].gpa & TLB_GLOBAL))
-                c->tlbs[m][n] = tlb_empty;
+        unsigned listed = c->nonglobals[m];
+
+        if (listed <= TLB_LISTED)
+            for (unsigned n = 0; n < listed; n++)
+                drop_nonglobal(&c->tlbs[m][c->nonglobal[m][n]]);
+        else
+            for (unsigned n = 0; n < TLB_SIZE; n++)
+                drop_nonglobal(&c->tlbs[m][n]);
+        c->nonglobals[m] = 0;
     }
-    c->nonglobal = 0;
-    itlb_flush(c);
+    c->flushes_nonglobal++;
+    itlb_flush(c, true);
 }
 
 /*
@@ -64,9 +77,22 @@ void tlb_flush_page(struct cpu *c, gva_t a)
         if (e->read == (a & PAGE_MASK) || e->write == (a & PAGE_MASK))
             *e = tlb_empty;
     }
-    if (c->large_seen & large_bit(a))
+    c->flushed[c->flushes_page++ % TLB_FLUSHED] = a & PAGE_MASK;
+    if (c->large_seen & large_bit(a)) {
         flush_large(c, a);
-    itlb_flush(c);
+        /* Code may lie anywhere in the large page. */
+        c->flushes_all++;
+        itlb_flush(c, false);
+        return;
+    }
+    c->tlb_generation++;
+    c->stats.tlb_flushes++;
+    for (unsigned m = 0; m < 2; m++) {
+        struct itlb_entry *e = &c->itlb[m][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+
+        if (e->tag == (a & PAGE_MASK))
+            e->tag = TLB_NONE;
+    }
 }
 
 void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write)

@@ -87,7 +87,7 @@ static void forget_target(struct jit *j, const struct jit_block *b)
 
         if (!c)
             continue;
-        e = &c->ibtc[b->rip & (JIT_IBTC - 1)];
+        e = &c->ibtc[ibtc_slot(b->rip)];
         if (e->code == b->checked)
             atomic_store_explicit(&e->tag, 0, memory_order_release);
     }
@@ -140,8 +140,9 @@ void jit_flush(struct jit *j)
             continue;
         memset(c->ibtc, 0, sizeof c->ibtc);
         memset(c->maps, 0, sizeof c->maps);
+        c->nlocal = 0;
         c->exit_link = NULL;
-        c->mode_id = 0;
+        c->mode_tag = 0;
         c->stats.flushes++;
     }
 }

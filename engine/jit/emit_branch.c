@@ -58,9 +58,15 @@ static void emit_indirect(struct trans *t)
 
     e_cmp_mem32(e, H_SP, J_OFF(poll), 0);
     e_jcc(e, 5, t->j->thunk.exit_s0);
-    e_rorx(e, S1, S0, 60);
+    e_rorx(e, S1, S0, 12);
+    e_rr(e, false, 0x31, S0, S1); /* xor S1, S0 */
+    e_rex(e, false, 0, 0, S1);    /* shl S1, 4 */
+    e8(e, 0xc1);
+    e8(e, 0xe0 | (S1 & 7));
+    e8(e, 4);
     e_alu_imm(e, false, ALU_AND, S1, (JIT_IBTC - 1) << 4);
-    e_rm(e, true, OP_LEA_R, S2, S0, (int32_t)t->mode_id);
+    e_load(e, S2, H_SP, J_OFF(mode_tags) + 8 * (int32_t)t->mode_id);
+    e_rr(e, true, 0x31, S0, S2); /* xor S2, S0 */
     e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
     e_jcc(e, 5, t->j->thunk.exit_s0);
     /* jmp [ibtc.code] */

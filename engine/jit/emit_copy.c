@@ -36,6 +36,10 @@ bool copy_refused(const struct trans *t, const struct insn *i)
         return true;
     if (body == op_div || body == op_idiv)
         return true;
+    /* Some features are offered to guests whatever the host has. */
+    if (!feature_has(&t->j->host, (enum x86_feature)row->feature) ||
+        !feature_has(&t->j->host, (enum x86_feature)row->feature2))
+        return true;
     /* 16-bit addresses; outside 64-bit code FS and GS have limits to check. */
     if (mem && (i->asize == 2 || (!t->wide && i->seg >= FS)))
         return true;

@@ -5,6 +5,25 @@
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 
+static bool emit_from_sreg(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+    int h = host_of(o->reg);
+    unsigned to = h >= 0 ? (unsigned)h : S0;
+
+    if (o->kind != OPND_GPR || (o->size != 4 && o->size != 8))
+        return false;
+    e_rex(t->e, false, to, 0, H_SP); /* movzx to, word [sel] */
+    e8(t->e, 0x0f);
+    e8(t->e, 0xb7);
+    e_modrm_disp(t->e, to, H_SP,
+                 C_OFF(s.seg) + (int)sizeof(struct x86_seg) * i->opnd[1].reg +
+                     (int)offsetof(struct x86_seg, sel));
+    if (h < 0)
+        emit_put(t, o->reg, S0);
+    return true;
+}
+
 static bool is_kernel(const struct trans *t)
 {
     return !(t->mode & MODE_CPL) && (t->mode & MODE_PE);
@@ -116,6 +135,8 @@ bool emit_system(struct trans *t, const struct insn *i)
 
     if (!t->wide)
         return false;
+    if (body == op_mov_from_sreg)
+        return emit_from_sreg(t, i);
     if (body == op_pushf)
         return emit_pushf(t, i);
     if (!is_kernel(t))

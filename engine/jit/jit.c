@@ -5,7 +5,7 @@
 
 static int jit_probe(struct engine_caps *out)
 {
-    struct cpuid_result r7 = jit_host_cpuid(7), r1 = jit_host_cpuid(1);
+    struct cpuid_result r7 = jit_host_cpuid(7, 0), r1 = jit_host_cpuid(1, 0);
 
     *out = (struct engine_caps){.stock_guests = true};
     /* BMI2 for address arithmetic that keeps flags, AVX for the state. */
@@ -49,6 +49,7 @@ static int jit_open(struct vm *vm, struct err *e)
     j->e = (struct emit){.p = j->memory.rw,
                          .end = j->memory.rw + j->memory.len,
                          .to_rx = j->memory.rx - j->memory.rw};
+    jit_host_features(&j->host);
     vm_set_engine_priv(vm, j);
     return 0;
 }
@@ -152,6 +153,8 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->stack = stack;
     j->stack_bytes = bytes;
     j->host_mxcsr = 0x1f80;
+    for (unsigned id = 0; id <= JIT_MODES; id++)
+        j->mode_tags[id] = ibtc_tag(id);
     j->ic.cpu.code_written = code_written;
     v->priv = j;
     return 0;
@@ -263,10 +266,61 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
     return b;
 }
 
+/* --- which code pages are known to be mapped as when translated --- */
+
+static void forget_local(struct jit_cpu *j)
+{
+    if (j->nlocal > JIT_LOCAL)
+        memset(j->maps, 0, sizeof j->maps);
+    else
+        for (unsigned n = 0; n < j->nlocal; n++)
+            j->maps[j->local[n]] = 0;
+    j->nlocal = 0;
+}
+
+/* After TLB flushes: the same for maps[], no more than they ask for. */
+static void follow_flushes(struct jit_cpu *j)
+{
+    const struct cpu *c = &j->ic.cpu;
+
+    if (j->maps_all != c->flushes_all ||
+        c->flushes_page - j->maps_page > TLB_FLUSHED) {
+        memset(j->maps, 0, sizeof j->maps);
+        j->nlocal = 0;
+    } else {
+        if (j->maps_nonglobal != c->flushes_nonglobal)
+            forget_local(j);
+        while (j->maps_page != c->flushes_page)
+            j->maps[jit_map_slot(c->flushed[j->maps_page++ % TLB_FLUSHED])] = 0;
+    }
+    j->maps_all = c->flushes_all;
+    j->maps_nonglobal = c->flushes_nonglobal;
+    j->maps_page = c->flushes_page;
+    j->maps_generation = c->tlb_generation;
+}
+
+/* b's page has just been fetched, so it is mapped as b says. */
+static void map_page(struct jit_cpu *j, const struct jit_block *b)
+{
+    gva_t page = b->rip & PAGE_MASK;
+    unsigned slot = jit_map_slot(page);
+
+    if (j->maps[slot] == b->map_id)
+        return;
+    j->maps[slot] = b->map_id;
+    if (mem_fetch_global(&j->ic.cpu, page))
+        return;
+    if (j->nlocal < JIT_LOCAL)
+        j->local[j->nlocal] = (uint16_t)slot;
+    if (j->nlocal <= JIT_LOCAL)
+        j->nlocal++;
+}
+
 /* What makes the next jump to b short. */
 static void remember(struct jit_cpu *j, struct jit_block *b)
 {
-    struct ibtc_entry *e = &j->ibtc[b->rip & (JIT_IBTC - 1)];
+    unsigned at = ibtc_slot(b->rip);
+    struct ibtc_entry *e = &j->ibtc[at];
 
     host_mutex_lock(&j->jit->lock);
     if (!b->dead) {
@@ -274,13 +328,13 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
             j->stats.links++;
             jit_connect(j->jit, j->exit_link, b);
         }
-        j->maps[jit_map_slot(b->rip & PAGE_MASK)] = b->map_id;
+        map_page(j, b);
         if (!(b->mode & MODE_ALONE)) {
             e->code = b->checked;
-            j->ibtc_map[b->rip & (JIT_IBTC - 1)] = b->map_id;
+            j->ibtc_map[at] = b->map_id;
             j->mode = b->mode;
-            j->mode_id = jit_mode_id(j->jit, b->mode);
-            e->tag = b->rip + j->mode_id;
+            j->mode_tag = ibtc_tag(jit_mode_id(j->jit, b->mode));
+            e->tag = b->rip ^ j->mode_tag;
         }
     }
     host_mutex_unlock(&j->jit->lock);
@@ -332,15 +386,15 @@ static void run_translated(struct jit_cpu *j, struct jit_block *b)
 static bool run_remembered(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
-    unsigned at = c->s.rip & (JIT_IBTC - 1);
+    unsigned at = ibtc_slot(c->s.rip);
     const struct ibtc_entry *e = &j->ibtc[at];
     bool hit;
 
-    if (j->exit_link || jit_mode(c) != j->mode || !j->mode_id)
+    if (j->exit_link || jit_mode(c) != j->mode || !j->mode_tag)
         return false;
     enter_code(j);
     hit = atomic_load_explicit(&e->tag, memory_order_acquire) ==
-              c->s.rip + j->mode_id &&
+              (c->s.rip ^ j->mode_tag) &&
           j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] == j->ibtc_map[at];
     if (hit)
         enter(j, e->code);
@@ -360,10 +414,8 @@ static void step(struct jit_cpu *j)
         interp_run_block(c, block_find(c, false));
         return;
     }
-    if (j->maps_generation != c->tlb_generation) {
-        memset(j->maps, 0, sizeof j->maps);
-        j->maps_generation = c->tlb_generation;
-    }
+    if (j->maps_generation != c->tlb_generation)
+        follow_flushes(j);
     if (run_remembered(j))
         return;
     b = lookup(j);

@@ -34,9 +34,10 @@ enum {
     JIT_ROOM = 32u << 10,  /* at least, for one block */
     JIT_HASH = 1 << 16,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
-    JIT_IBTC = 1 << 12,  /* indirect branch targets, by low RIP bits */
-    JIT_MAPS = 1 << 8,   /* code pages whose mapping was checked */
+    JIT_IBTC = 1 << 14,  /* indirect branch targets, by RIP */
+    JIT_MAPS = 1 << 12,  /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
+    JIT_LOCAL = 512,
     JIT_MODES = 1 << 11,
     JIT_STACK = 256u << 10,
 };
@@ -84,6 +85,10 @@ struct jit_insn {
 
 enum { FP_VECTOR = 1, FP_X87 = 2 };
 
+/*
+ * tag: RIP, with the mode's id in the bits that a canonical address has to
+ * spare.
+ */
 struct ibtc_entry {
     _Atomic uint64_t
         tag; /* RIP + mode id: unique, as the slot is RIP's low bits */
@@ -113,7 +118,8 @@ struct jit_cpu {
     uint64_t target; /* of an indirect call, while it pushes */
     uint64_t fip;    /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link; /* the branch we left by, or NULL */
-    uint64_t maps_generation;   /* cpu.tlb_generation that maps[] is for */
+    /* maps[] is right for these counts of flushes. */
+    uint64_t maps_generation, maps_all, maps_nonglobal, maps_page;
     uint32_t host_mxcsr;
     struct jit *jit;
     void *stack; /* guard, stack, then this structure */
@@ -122,11 +128,16 @@ struct jit_cpu {
     _Atomic bool in_code;
     /* Loop state: the mode of the last block and its id; events that wait
        but could not be taken. */
-    uint32_t mode, mode_id;
+    uint32_t mode;
+    uint64_t mode_tag;
     uint32_t pending;
+    /* Slots of pages that are not global; more than fit: all go. */
+    uint16_t local[JIT_LOCAL];
+    unsigned nlocal;
     uint32_t maps[JIT_MAPS]; /* map_id of the page now there; 0: none */
     struct ibtc_entry ibtc[JIT_IBTC];
-    uint32_t ibtc_map[JIT_IBTC]; /* map_id of each, for the loop */
+    uint32_t ibtc_map[JIT_IBTC];       /* map_id of each, for the loop */
+    uint64_t mode_tags[JIT_MODES + 1]; /* by mode id: what code XORs to RIP */
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)
@@ -179,6 +190,7 @@ struct jit {
     uint32_t modes[JIT_MODES];
     unsigned nmodes;
     struct vm *vm;
+    struct x86_features host; /* what the host's CPU can execute */
     bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
     _Atomic bool stop_world;
 };
@@ -197,6 +209,16 @@ uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
 /* 1 and up; 0 when there are too many: flush and ask again. */
 unsigned jit_mode_id(struct jit *j, uint32_t mode);
 void *jit_meta_alloc(struct jit *j, size_t bytes);
+
+static inline unsigned ibtc_slot(uint64_t rip)
+{
+    return (unsigned)(rip ^ rip >> 12) & (JIT_IBTC - 1);
+}
+
+static inline uint64_t ibtc_tag(unsigned mode_id)
+{
+    return (uint64_t)mode_id << 48;
+}
 
 static inline unsigned jit_map_slot(gva_t page)
 {
@@ -218,7 +240,8 @@ uint64_t jit_flags_to_rflags(uint16_t ax);
 uint16_t jit_flags_from_rflags(uint64_t rflags);
 
 /* --- host_x86.c --- */
-struct cpuid_result jit_host_cpuid(uint32_t leaf); /* subleaf 0 */
+struct cpuid_result jit_host_cpuid(uint32_t leaf, uint32_t subleaf);
+void jit_host_features(struct x86_features *f); /* CPUID's bits, all */
 bool jit_host_has_avx512(void);
 void jit_host_relax(void); /* in a loop that waits for another thread */
 
