@@ -51,13 +51,19 @@ void emit_fallthrough(struct trans *t, uint64_t target)
     t->ended = true;
 }
 
+static void leave_unless_zero(struct trans *t, const struct jit_insn *ji)
+{
+    trans_stub(t, STUB_INDIRECT, e_jcc_forward(t->e, 5))->insn = ji;
+}
+
 /* To the guest address in S0, by way of the cache of indirect targets. */
-static void emit_indirect(struct trans *t)
+static void emit_indirect(struct trans *t, const struct insn *i)
 {
     struct emit *e = t->e;
+    const struct jit_insn *ji = trans_insn(t, i);
 
     e_cmp_mem32(e, H_SP, J_OFF(poll), 0);
-    e_jcc(e, 5, t->j->thunk.exit_s0);
+    leave_unless_zero(t, ji);
     e_rorx(e, S1, S0, 12);
     e_rr(e, false, 0x31, S0, S1); /* xor S1, S0 */
     e_rex(e, false, 0, 0, S1);    /* shl S1, 4 */
@@ -68,7 +74,7 @@ static void emit_indirect(struct trans *t)
     e_load(e, S2, H_SP, J_OFF(mode_tags) + 8 * (int32_t)t->mode_id);
     e_rr(e, true, 0x31, S0, S2); /* xor S2, S0 */
     e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
-    e_jcc(e, 5, t->j->thunk.exit_s0);
+    leave_unless_zero(t, ji);
     /* jmp [ibtc.code] */
     e_rex(e, false, 0, S1, H_SP);
     e8(e, 0xff);
@@ -299,7 +305,7 @@ static bool emit_jmp_ind(struct trans *t, const struct insn *i)
     if (i->opnd[0].size != stack_bytes(t) || far_from_flat(t, i))
         return false;
     load_target(t, i);
-    emit_indirect(t);
+    emit_indirect(t, i);
     return true;
 }
 
@@ -312,7 +318,7 @@ static bool emit_call_ind(struct trans *t, const struct insn *i)
     push_next(t, i);
     flags_yield(t, t->live[t->k]);
     e_load(t->e, S0, H_SP, J_OFF(target));
-    emit_indirect(t);
+    emit_indirect(t, i);
     return true;
 }
 
@@ -327,7 +333,7 @@ static bool emit_ret(struct trans *t, const struct insn *i)
     flags_yield(t, t->live[t->k]);
     load_place(t, &p, S0);
     move_rsp(t, (int32_t)(stack_bytes(t) + extra));
-    emit_indirect(t);
+    emit_indirect(t, i);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "engine/jit/jit.h"
 #include "base/libc.h"
 #include "x86/flags.h"
+#include "x86/ops/ops.h"
 
 static int jit_probe(struct engine_caps *out)
 {
@@ -358,16 +359,39 @@ static struct jit_block *lookup(struct jit_cpu *j)
     return b ? b : warm_up(j, page, mode);
 }
 
+/*
+ * An indirect branch found no target. To a non-canonical one it faults, with
+ * rsp as it was before.
+ */
+static void check_target(struct cpu *c, const struct jit_insn *ji)
+{
+    op_fn body = insn_opcode(&ji->i)->body;
+
+    if (!in_code64(c) || (uint64_t)sign_extend(c->s.rip, 48) == c->s.rip)
+        return;
+    if (body == op_ret)
+        c->s.gpr[RSP] -=
+            8 + (ji->i.opnd[0].kind == OPND_IMM ? (uint16_t)ji->i.imm : 0);
+    else if (body == op_call_ind)
+        c->s.gpr[RSP] += 8;
+    c->insn = &ji->i;
+    c->block_rip = ji->rip;
+    x86_raise_gp0(c);
+}
+
 static void enter(struct jit_cpu *j, const uint8_t *code)
 {
     struct cpu *c = &j->ic.cpu;
 
     j->exit_link = NULL;
+    j->exit_insn = NULL;
     j->flags = jit_flags_from_rflags(flags_get(c));
     j->jit->thunk.enter(c, code);
     jit_fp_evict(j);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
     j->stats.exits++;
+    if (j->exit_insn)
+        check_target(c, j->exit_insn);
 }
 
 static void run_translated(struct jit_cpu *j, struct jit_block *b)

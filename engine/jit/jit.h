@@ -117,7 +117,8 @@ struct jit_cpu {
     uint64_t host_rsp;
     uint64_t target; /* of an indirect call, while it pushes */
     uint64_t fip;    /* RIP of the last x87 instruction, while x87 is live */
-    struct jit_link *exit_link; /* the branch we left by, or NULL */
+    struct jit_link *exit_link;       /* the branch we left by, or NULL */
+    const struct jit_insn *exit_insn; /* the indirect one, or NULL */
     /* maps[] is right for these counts of flushes. */
     uint64_t maps_generation, maps_all, maps_nonglobal, maps_page;
     uint32_t host_mxcsr;
@@ -157,6 +158,7 @@ struct jit_thunks {
     const uint8_t *exit;       /* s.rip is set */
     const uint8_t *exit_s0;    /* s.rip = S0 */
     const uint8_t *exit_link;  /* s.rip = S0, exit_link = S1 */
+    const uint8_t *exit_insn;  /* s.rip = S0, exit_insn = S1 */
     const uint8_t *slow;       /* S0 linear, S1 jit_insn; returns to +0 to
                                   retry, to +5 when done (a group: to give
                                   up) */

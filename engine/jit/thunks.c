@@ -58,8 +58,14 @@ static void emit_enter(struct jit *j, struct emit *e)
 
 static void emit_exits(struct jit *j, struct emit *e)
 {
+    uint8_t *over;
+
     j->thunk.exit_link = emit_here(e);
     e_store(e, H_SP, J_OFF(exit_link), S1);
+    over = e_jmp_forward(e);
+    j->thunk.exit_insn = emit_here(e);
+    e_store(e, H_SP, J_OFF(exit_insn), S1);
+    e_bind(e, over);
     j->thunk.exit_s0 = emit_here(e);
     e_store(e, H_SP, C_OFF(s.rip), S0);
     j->thunk.exit = emit_here(e);

@@ -169,6 +169,10 @@ static void emit_stub(struct trans *t, struct stub *s)
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->link);
         e_jmp(e, t->j->thunk.exit_link);
         break;
+    case STUB_INDIRECT:
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+        e_jmp(e, t->j->thunk.exit_insn);
+        break;
     case STUB_LEAVE:
         e_mov_imm(e, S0, s->target);
         e_jmp(e, t->j->thunk.exit_s0);

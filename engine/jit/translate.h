@@ -43,10 +43,11 @@ struct group {
 
 /* Out-of-line code, written after the block. */
 enum stub_kind {
-    STUB_MEMORY, /* a TLB probe missed */
-    STUB_BODY,   /* the fast way does not fit these operands */
-    STUB_LINK,   /* a direct branch that is not linked */
-    STUB_LEAVE,  /* leave for RIP `target` */
+    STUB_MEMORY,   /* a TLB probe missed */
+    STUB_BODY,     /* the fast way does not fit these operands */
+    STUB_LINK,     /* a direct branch that is not linked */
+    STUB_LEAVE,    /* leave for RIP `target` */
+    STUB_INDIRECT, /* leave for the RIP in S0, by insn */
 };
 
 struct stub {
