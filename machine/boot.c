@@ -10,7 +10,8 @@ static const struct {
     {0x38, "ARM\x64", "an arm64 kernel image; Lodge runs x86 kernels"},
     {0x24, "\x18\x28\x6f\x01", "a 32-bit ARM kernel; Lodge runs x86 kernels"},
     {0x38, "RSC\x05", "a RISC-V kernel image; Lodge runs x86 kernels"},
-    {0, "MZ", "a Windows or EFI program without a Linux boot header"},
+    {0, "MZ",
+     "a Windows or EFI program, or cut off before its Linux boot header"},
     {0, "\x1f\x8b", "a gzip file; unpack it first, or give the bzImage"},
     {0,
      "\xfd"

@@ -43,7 +43,8 @@ static uint64_t megabytes(uint64_t bytes)
 static int no_ram(const struct boot_layout *l, const char *what, uint64_t base,
                   uint64_t n, struct err *e)
 {
-    uint64_t low = e820_low_end(l->req->map), end = base + n;
+    uint64_t low = MAX(e820_low_end(l->req->map), PC_MEGABYTE);
+    uint64_t end = base + n;
 
     if (base >= PC_MEGABYTE && end > base && end <= PC_LOW_RAM_MAX)
         return err_set(e, LE_RANGE,
@@ -59,15 +60,20 @@ static int no_ram(const struct boot_layout *l, const char *what, uint64_t base,
                    (unsigned long long)n);
 }
 
+int layout_check(const struct boot_layout *l, uint64_t base, uint64_t n,
+                 const char *what, struct err *e)
+{
+    return e820_is_ram(l->req->map, base, n) ? 0 : no_ram(l, what, base, n, e);
+}
+
 int layout_claim(struct boot_layout *l, uint64_t base, uint64_t n,
                  const char *what, struct err *e)
 {
     const struct boot_claim *other;
+    int r = n ? layout_check(l, base, n, what, e) : 0;
 
-    if (!n)
-        return 0;
-    if (!e820_is_ram(l->req->map, base, n))
-        return no_ram(l, what, base, n, e);
+    if (r || !n)
+        return r;
     other = collision(l, base, base + n);
     if (other)
         return err_set(e, LE_FORMAT, "%s: %s and %s overlap at 0x%llx",

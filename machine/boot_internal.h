@@ -37,10 +37,10 @@ struct boot_layout {
 
 void layout_init(struct boot_layout *l, const struct boot_request *r,
                  const struct boot_ram *ram);
-/*
- * Takes [base, base + n) for `what`. Fails when it is not all RAM (the text
- * tells to give more memory) or something else is there.
- */
+/* Is [base, base + n) all RAM? If not, the text tells to give more memory. */
+int layout_check(const struct boot_layout *l, uint64_t base, uint64_t n,
+                 const char *what, struct err *e);
+/* Takes it for `what`. Fails when it is not RAM or something else is there. */
 int layout_claim(struct boot_layout *l, uint64_t base, uint64_t n,
                  const char *what, struct err *e);
 /*

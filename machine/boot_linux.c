@@ -388,6 +388,10 @@ int linux_load(struct boot_layout *l, struct boot_image *out, struct err *e)
     bool usable;
     int r = linux_parse(q, &z, e);
 
+    /* All at once, so that the text tells the whole need. */
+    if (!r && z.version >= 0x20a)
+        r = layout_check(l, z.runtime, z.runtime_end - z.runtime, "the kernel",
+                         e);
     if (r)
         return r;
     if (entry == BOOT_AUTO || entry == BOOT_ELF || entry == BOOT_PVH) {
