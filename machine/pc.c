@@ -5,12 +5,10 @@
 #include "hw/bus/piix4_pm.h"
 #include "hw/intc/lapic.h"
 #include "hw/registry.h"
-#include "lodge/pci.h"
 #include "machine/pc_firmware.h"
 #include "x86/tsc.h"
 
 enum {
-    PIRQ_GSI = 16,
     FIRST_SLOT = 3, /* 0: host bridge, 1: PIIX, 2: for a display adapter */
     XAPIC_IDS = 15, /* an IOAPIC's ID of four bits that no CPU has */
 };
@@ -21,7 +19,6 @@ struct pc {
     struct pc_config config;
     struct e820 map;
     struct region low, high, above, rom;
-    struct irq piix_pirq[4];
     struct dev *pm;
     unsigned ioapic_id;
     unsigned next_slot;
@@ -29,36 +26,7 @@ struct pc {
     struct x86_state scratch; /* machine lock */
 };
 
-/* --- wires --- */
-
-/* A PCI interrupt goes to the 8259s as the PIIX3 routes it, and to an input
-   of its own at the IOAPIC. */
-static void pirq_set(void *ctx, unsigned n, bool level)
-{
-    struct pc *pc = ctx;
-
-    irq_set(&pc->piix_pirq[n], level);
-    irq_set(&pc->env->gsi[PIRQ_GSI + n], level);
-}
-
-static void split_pirqs(struct pc *pc)
-{
-    struct pci_bus *b = pc->env->pci;
-
-    for (unsigned i = 0; i < 4; i++) {
-        pc->piix_pirq[i] = b->pirq[i];
-        b->pirq[i] = (struct irq){pirq_set, pc, i};
-    }
-}
-
-static void join_pirqs(struct pc *pc)
-{
-    struct pci_bus *b = pc->env->pci;
-
-    for (unsigned i = 0; b && i < 4; i++)
-        if (b->pirq[i].ctx == pc)
-            b->pirq[i] = pc->piix_pirq[i];
-}
+/* --- time --- */
 
 /* A CPU's TSC against the machine's clock; on its own thread or with it
    stopped. */
@@ -331,7 +299,6 @@ static void pc_destroy(void *machine, struct vm *vm)
     struct pc *pc = machine;
 
     (void)vm;
-    join_pirqs(pc);
     pc->env->tsc = (struct tsc_clock){0};
     unmap_memory(pc);
     host_free(pc);
@@ -402,8 +369,6 @@ int pc_create(struct vm *vm, const struct pc_config *config, struct pc **out,
     host_mutex_unlock(vm_lock(vm));
     if (!r)
         r = add_devices(pc, e);
-    if (!r)
-        split_pirqs(pc);
     *out = pc;
     return r;
 }

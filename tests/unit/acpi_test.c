@@ -120,6 +120,8 @@ static void fadt(void **state)
     assert_int_equal(t[209], t[91] * 8);
     assert_int_equal(t[221], t[92] * 8);
     assert_int_equal(load_le64(t + 120), 0xcf9);
+    assert_int_equal(t[128], 6);
+    assert_int_equal(load_le32(t + 112) >> 10 & 1, 1);
     assert_int_equal(load_le32(t + 48), 0xb2);
     assert_int_equal(load_le16(t + 52), 0xf0f1);
 }
@@ -145,6 +147,7 @@ static void madt(void **state)
                 break;
             case 2:
                 assert_int_equal(load_le32(p + 4), p[3] == 0 ? 2 : 9);
+                assert_int_equal(load_le16(p + 8), p[3] == 0 ? 0 : 0x0d);
                 overrides++;
                 break;
             case 4:

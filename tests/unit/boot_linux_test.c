@@ -107,8 +107,11 @@ static void entry_64(void **state)
     check_params(&m, &q, &out);
     check_long_mode(&m, &out);
     assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x214), 16 * MB);
-    /* As high as it goes. */
+    /* As high as it goes, in memory and for the kernel. */
     assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x218), 64 * MB - 2 * 4096);
+    store_le32(image + 0x22c, 40 * MB - 1);
+    must_load(&m, &q, &out);
+    assert_int_equal(load_le32(m.ram + BOOT_INFO + 0x218), 40 * MB - 2 * 4096);
     test_machine_free(&m);
 }
 

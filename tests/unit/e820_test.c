@@ -70,6 +70,9 @@ static void splits_and_joins(void **state)
     check_entry(&m, 0, 100, 100, E820_RAM);
     assert_int_equal(e820_set(&m, 50, 60, E820_ACPI), 0);
     check_entry(&m, 1, 110, 90, E820_RAM);
+    assert_int_equal(e820_set(&m, 190, 60, E820_NVS), 0);
+    check_entry(&m, 1, 110, 80, E820_RAM);
+    check_entry(&m, 2, 190, 60, E820_NVS);
     assert_int_equal(e820_set(&m, 0, 1000, E820_RESERVED), 0);
     assert_int_equal(m.n, 1);
     check_entry(&m, 0, 0, 1000, E820_RESERVED);

@@ -2,13 +2,11 @@
  * The PC as a whole, with an engine that runs nothing: what the guest finds
  * at its first instruction, how interrupts are wired, reset and power-off.
  */
-#include "tests/unit/boot_testlib.h"
+#include "tests/unit/pc_testlib.h"
 
 #include "lodge/pci.h"
 #include "machine/bios.h"
-#include "machine/pc.h"
 #include "machine/pc_firmware.h"
-#include "x86/tsc.h"
 
 enum { CPUS = 3, RAM = 64 << 20 };
 
@@ -81,14 +79,6 @@ static const struct test_elf elf = {
     .pvh = 16 * MB + 0x100,
 };
 
-struct machine {
-    struct cpu_model model;
-    struct vm *vm;
-    struct pc *pc;
-    struct env *env;
-    struct chardev serial;
-};
-
 static size_t discard(void *endpoint, const uint8_t *p, size_t n)
 {
     (void)endpoint;
@@ -107,33 +97,12 @@ static struct pc_config config(struct machine *m)
     };
 }
 
-static void make_vm(struct machine *m, bool no_reboot)
-{
-    struct x86_features usable;
-    struct vm_config vc = {.engine = &nil_engine,
-                           .model = &m->model,
-                           .ncpus = CPUS,
-                           .ram_size = RAM,
-                           .no_reboot = no_reboot};
-    struct err e;
-
-    memset(m, 0, sizeof *m);
-    cpu_host_features(&usable);
-    feature_set(&usable, FEAT_MTRR, true);
-    if (cpu_model_make(&m->model, "x86-64", &usable, CPUS, &e))
-        fail_msg("%s", e.text);
-    tsc_setup(&m->model, 1000000000, 0);
-    if (vm_create(&vc, &m->vm, &e))
-        fail_msg("%s", e.text);
-    m->env = vm_env(m->vm);
-}
-
 static void start(struct machine *m, bool no_reboot)
 {
     struct pc_config c;
     struct err e;
 
-    make_vm(m, no_reboot);
+    make_vm(m, &nil_engine, CPUS, RAM, no_reboot);
     c = config(m);
     boots = 0;
     if (pc_create(m->vm, &c, &m->pc, &e) || vm_start(m->vm, &e))
@@ -366,6 +335,29 @@ static void reset(void **ctx)
     vm_destroy(m.vm);
 }
 
+/* CPU 0 has the 8259s at LINT0, as the MP table's virtual wire mode says. */
+static void apics(void **ctx)
+{
+    enum { SVR = 0xf0, LINT0 = 0x350, LINT1 = 0x360 };
+    struct machine m;
+
+    (void)ctx;
+    start(&m, true);
+    for (unsigned i = 0; i < CPUS; i++) {
+        const struct vcpu *c = vm_vcpu(m.vm, i);
+
+        host_mutex_lock(vm_lock(m.vm));
+        assert_int_equal(c->intc->read(c->intc_ctx, 0x20) >> 24, i);
+        assert_int_equal(c->intc->read(c->intc_ctx, SVR) >> 8 & 1, 1);
+        assert_int_equal(c->intc->read(c->intc_ctx, LINT0) & 0x10700,
+                         i ? 0x10000 : 0x700);
+        assert_int_equal(c->intc->read(c->intc_ctx, LINT1) & 0x10700,
+                         i ? 0x10000 : 0x400);
+        host_mutex_unlock(vm_lock(m.vm));
+    }
+    vm_destroy(m.vm);
+}
+
 static void bad_config(void **ctx)
 {
     struct pc_config c;
@@ -373,14 +365,14 @@ static void bad_config(void **ctx)
     struct err e;
 
     (void)ctx;
-    make_vm(&m, true);
+    make_vm(&m, &nil_engine, CPUS, RAM, true);
     c = config(&m);
     c.kernel.p = NULL;
     assert_int_equal(pc_create(m.vm, &c, &m.pc, &e), -LE_USAGE);
     assert_non_null(strstr(e.text, "--kernel"));
     vm_destroy(m.vm);
 
-    make_vm(&m, true);
+    make_vm(&m, &nil_engine, CPUS, RAM, true);
     c = config(&m);
     c.kernel.n = 1000;
     assert_int_equal(pc_create(m.vm, &c, &m.pc, &e), 0);
@@ -392,10 +384,10 @@ static void bad_config(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cpus),       cmocka_unit_test(tables),
-        cmocka_unit_test(chips),      cmocka_unit_test(interrupts),
-        cmocka_unit_test(power_off),  cmocka_unit_test(reset),
-        cmocka_unit_test(bad_config),
+        cmocka_unit_test(cpus),      cmocka_unit_test(tables),
+        cmocka_unit_test(chips),     cmocka_unit_test(interrupts),
+        cmocka_unit_test(power_off), cmocka_unit_test(reset),
+        cmocka_unit_test(apics),     cmocka_unit_test(bad_config),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
