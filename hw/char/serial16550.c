@@ -508,6 +508,9 @@ void serial16550_reset(struct serial16550 *u)
     u->msr = u->lines;
     u->tx_count = 0;
     u->thre_interrupt = false;
+    memset(u->rx, 0, sizeof u->rx);
+    memset(u->tx, 0, sizeof u->tx);
+    memset(u->wire + u->wire_count, 0, UART_WIRE - u->wire_count);
     clear_rx(u);
     update(u);
     offer(u);

@@ -412,7 +412,7 @@ static void i8042_reset(struct dev *d, bool cold UNUSED)
     c->last_was_command = true;
     c->command = 0;
     c->full = c->answer_waits = c->break_prefix = false;
-    c->out = c->source = 0;
+    c->out = c->source = c->answer = c->answer_source = 0;
     c->next = 0;
     atkbd_reset(&c->kbd);
     ps2mouse_reset(&c->mouse);

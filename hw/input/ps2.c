@@ -44,7 +44,9 @@ void ps2_answer(struct ps2_queue *q, uint8_t v)
 
 void ps2_clear(struct ps2_queue *q)
 {
-    q->nevents = q->nanswers = 0;
+    memset(q->events, 0, sizeof q->events);
+    memset(q->answers, 0, sizeof q->answers);
+    q->nevents = q->nanswers = q->last = 0;
 }
 
 const struct field ps2_queue_fields[] = {

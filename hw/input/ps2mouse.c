@@ -161,6 +161,7 @@ static void forget_motion(struct ps2mouse *m)
 {
     m->queue.nevents = 0;
     m->dx = m->dy = m->dz = 0;
+    m->reported = m->buttons;
 }
 
 static void command(struct ps2mouse *m, uint8_t v)

@@ -220,7 +220,7 @@ void lapic_init_state(struct lapic *l)
     l->svr = 0xff;
     l->icr = 0;
     l->initial_count = l->dcr = l->timer_left = 0;
-    l->tsc_deadline = 0;
+    l->tsc_deadline = l->deadline_at = l->timer_start = 0;
     l->extint = false;
     for (unsigned n = 0; n < LVT_COUNT; n++)
         l->lvt[n] = LVT_MASKED;

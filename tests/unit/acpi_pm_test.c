@@ -155,6 +155,28 @@ static void load_checks(void **state UNUSED)
     assert_true(fake_next(f) != UINT64_MAX);
 }
 
+static void status_writes(void **state UNUSED)
+{
+    acpi_pm_power_button(&pm);
+    outw(f, BASE, 0);
+    outw(f, BASE, PM1_TMR | PM1_GBL);
+    assert_int_equal(inw(f, BASE), PM1_PWRBTN);
+    /* A status that came in the meantime is not lost to the write. */
+    f->now += half() + 1000;
+    outw(f, BASE + 2, 0);
+    assert_int_equal(inw(f, BASE), PM1_PWRBTN | PM1_TMR);
+    acpi_pm_gpe(&pm, 3);
+    outw(f, BASE + 0xc, 1);
+    assert_int_equal(inw(f, BASE + 0xc), 8);
+    pm.sts = PM1_WAK | PM1_BM;
+    assert_int_equal(acpi_pm_loaded(&pm), 0);
+    pm.sts = 2;
+    assert_int_equal(acpi_pm_loaded(&pm), -LE_FORMAT);
+    pm.sts = 0;
+    pm.cnt = PM1_SLP_EN;
+    assert_int_equal(acpi_pm_loaded(&pm), -LE_FORMAT);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -167,6 +189,7 @@ int main(void)
         T(general_purpose),
         T(moves),
         T(load_checks),
+        T(status_writes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

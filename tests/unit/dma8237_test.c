@@ -170,12 +170,29 @@ static void refusals(void **state UNUSED)
     assert_int_equal(inb(f, 0x08) & 0xf0, 0);
 }
 
+static void clears(void **state UNUSED)
+{
+    bool tc;
+
+    outb(f, 0x00, 0x11); /* half an address */
+    outb(f, 0x0d, 0);    /* master clear: the low byte is next */
+    outb(f, 0x00, 0x22);
+    outb(f, 0x00, 0x33);
+    assert_int_equal(current(0x00), 0x3322);
+    assert_int_equal(inb(f, 0x0d), 0); /* temporary register */
+    outb(f, 0x08, 0x04);
+    outb(f, 0x0d, 0); /* and enabled */
+    program(2, 0x44, 0, 0x100, 3);
+    assert_int_equal(isa_dma_write(dma, 2, "abcd", 4, &tc), 4);
+    assert_int_equal(inb(f, 0x0b), 0xff); /* write-only */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(registers), T(to_memory), T(from_memory), T(downwards_and_verify),
-        T(auto_init), T(words),     T(refusals),
+        T(auto_init), T(words),     T(refusals),    T(clears),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,16 +282,56 @@ static void reset_pause_load(void **state UNUSED)
     assert_int_equal(rd(STA), 0);
 }
 
+static void periodic_to_one_shot(void **state UNUSED)
+{
+    wr(GCONF, 1);
+    wr(CONF(0), ENB | PERIODIC | VAL_SET | ROUTE(16));
+    wr(CMP(0), 100000);
+    wr(CMP(0), 100000);
+    wr(CONF(0), ENB | ROUTE(16));
+    fake_advance(f, 10 * 1000000);
+    assert_int_equal(gsi[16].rises, 1);
+    /* 32 bits cut what was wider. */
+    wr(CONF(0), ENB | PERIODIC | VAL_SET | ROUTE(16));
+    wr(CMP(0), 0x1000000000 + rd(CNT) + 1000);
+    wr(CMP(0), 0x1000000000 + 100000);
+    wr(CONF(0), ENB | PERIODIC | MODE32 | ROUTE(16));
+    gsi[16].rises = 0;
+    fake_advance(f, 10 * 1000 + 10 * 1000000);
+    assert_int_equal(gsi[16].rises, 11);
+}
+
+static void level_of_timer0(void **state UNUSED)
+{
+    wr(CONF(0), ENB | LEVEL | ROUTE(22));
+    wr(CMP(0), 100);
+    wr(GCONF, 1);
+    fake_advance(f, 1000);
+    assert_true(gsi[22].level);
+    wr(GCONF, 0);
+    assert_false(gsi[22].level);
+    wr(GCONF, 1);
+    assert_true(gsi[22].level);
+    wr(CONF(0), ENB | ROUTE(22)); /* edge: no status */
+    assert_int_equal(rd(STA), 0);
+    assert_false(gsi[22].level);
+    wr(CMP(0), rd(CNT) + 1000);
+    hpet_class.reset(hpet, false);
+    assert_true(fake_next(f) == UINT64_MAX);
+    assert_int_equal(rd(CNT), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(identification),     T(counts),
-        T(one_shot_edge),      T(bits32),
-        T(level_status),       T(periodic),
-        T(periodic_32),        T(tiny_period),
-        T(bad_routes),         T(fsb_delivery),
-        T(legacy_replacement), T(reset_pause_load),
+        T(identification),       T(counts),
+        T(one_shot_edge),        T(bits32),
+        T(level_status),         T(periodic),
+        T(periodic_32),          T(tiny_period),
+        T(bad_routes),           T(fsb_delivery),
+        T(legacy_replacement),   T(reset_pause_load),
+        T(periodic_to_one_shot), T(level_of_timer0),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -419,6 +419,60 @@ static void pause_and_load(void **state UNUSED)
     assert_int_equal(i8254_class.loaded(pit, 1), 0);
 }
 
+/* OUT rises with a control word that leaves mode 0. */
+static void control_word_moves_out(void **state UNUSED)
+{
+    start(0x30, 1000);
+    assert_false(irqs[0].level);
+    outb(f, 0x43, 0x34);
+    assert_true(irqs[0].level);
+    outb(f, 0x43, 0x30);
+    assert_false(irqs[0].level);
+}
+
+static void nmi_status_stays(void **state UNUSED)
+{
+    irq_set(&f->env.serr, true);
+    irq_set(&f->env.iochk, true);
+    outb(f, 0x61, 0x00);
+    assert_int_equal(inb(f, 0x61) & 0xc0, 0xc0);
+    outb(f, 0x61, 0x08);
+    assert_int_equal(inb(f, 0x61) & 0xc0, 0x80);
+    outb(f, 0x61, 0x04);
+    assert_int_equal(inb(f, 0x61) & 0xc0, 0x00);
+    irq_set(&f->env.nmi_mask, true);
+    i8254_class.reset(pit, false); /* nothing masked any more */
+    irq_set(&f->env.serr, false);
+    irq_set(&f->env.serr, true);
+    assert_int_equal(f->cpu[0].nmi, 2);
+}
+
+static void no_count_no_trigger(void **state UNUSED)
+{
+    program(1, false, 5);
+    pit_control(&c, 0x32, 10); /* the old count is forgotten */
+    pit_gate(&c, false, 11);
+    pit_gate(&c, true, 12);
+    expect_out(12, 100, true);
+    assert_true(pit_valid(&c));
+}
+
+/* A count written in mode 2 is loaded by the gate too. */
+static void gate_loads_new_count(void **state UNUSED)
+{
+    program(2, false, 10);
+    pit_write(&c, 4, 3);
+    pit_write(&c, 0, 3);
+    pit_gate(&c, false, 5);
+    pit_gate(&c, true, 30);
+    assert_int_equal(pit_next_rise(&c, 31), 35);
+    program(2, false, 10);
+    pit_write(&c, 4, 3);
+    pit_write(&c, 0, 3);
+    pit_gate(&c, false, 12); /* after it was loaded at 11 */
+    assert_int_equal(count_at(12), 3);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -447,6 +501,10 @@ int main(void)
         T(nmi_sources),
         T(through_hpet),
         T(pause_and_load),
+        T(control_word_moves_out),
+        T(nmi_status_stays),
+        cmocka_unit_test(no_count_no_trigger),
+        cmocka_unit_test(gate_loads_new_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

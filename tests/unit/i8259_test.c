@@ -346,6 +346,55 @@ static void reset_and_loaded(void **state UNUSED)
     assert_int_equal(read_irr(0x20), 0); /* the line is up, the edge gone */
 }
 
+/* IR0, the first of all, in service. */
+static void highest_blocks(void **state UNUSED)
+{
+    edge(0);
+    ack();
+    edge(1);
+    edge(7);
+    assert_false(intr());
+    outb(f, 0x20, 0x20);
+    assert_int_equal(ack(), 0x31);
+}
+
+static void read_select_stays(void **state UNUSED)
+{
+    edge(4);
+    ack();
+    edge(5);
+    outb(f, 0x20, 0x0b);
+    outb(f, 0x20, 0x08); /* OCW3 that selects nothing */
+    assert_int_equal(inb(f, 0x20), 0x10);
+    outb(f, 0x20, 0x0a);
+    outb(f, 0x20, 0x48);
+    assert_int_equal(inb(f, 0x20), 0x20);
+}
+
+static void icw1_without_icw4(void **state UNUSED)
+{
+    init_chips(0x03); /* automatic EOI */
+    outb(f, 0x20, 0x10);
+    outb(f, 0x21, 0x30);
+    outb(f, 0x21, 0x04);
+    edge(4);
+    assert_int_equal(ack(), 0x34);
+    assert_int_equal(read_isr(0x20), 0x10); /* gone */
+}
+
+static void poll_slave(void **state UNUSED)
+{
+    edge(14);
+    outb(f, 0x20, 0x0c);
+    assert_int_equal(inb(f, 0x21), 0x82); /* any read answers a poll */
+    outb(f, 0xa0, 0x0c);
+    assert_int_equal(inb(f, 0xa0), 0x86);
+    assert_int_equal(read_isr(0xa0), 0x40);
+    outb(f, 0xa0, 0x0c);
+    assert_int_equal(inb(f, 0xa0), 0x07); /* nothing more */
+    assert_int_equal(read_isr(0xa0), 0x40);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -370,6 +419,10 @@ int main(void)
         T(feeds_ioapic),
         T(intr_pulses),
         T(reset_and_loaded),
+        T(highest_blocks),
+        T(read_select_stays),
+        T(icw1_without_icw4),
+        T(poll_slave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

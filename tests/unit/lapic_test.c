@@ -832,6 +832,174 @@ static void bad_cpu(void **state UNUSED)
     free(d);
 }
 
+static void priority_registers(void **state UNUSED)
+{
+    ipi(1, 0, 0x31);
+    assert_int_equal(rd(0, APR), 0x30);
+    ack(0);
+    wr(0, TPR, 0x35); /* the same class as what is served */
+    assert_int_equal(rd(0, PPR), 0x35);
+    wr(0, TPR, 0x25);
+    assert_int_equal(rd(0, PPR), 0x30);
+    assert_int_equal(rd(0, APR), 0x20); /* TPR and ISRV */
+    wr(0, TPR, 0x45);
+    assert_int_equal(rd(0, APR), 0x45);
+    ipi(1, 0, 0x71);
+    assert_int_equal(rd(0, APR), 0x70);
+}
+
+static struct {
+    unsigned n;
+    uint8_t vector;
+} eois;
+
+static void count_eoi(void *ctx UNUSED, uint8_t vector)
+{
+    eois.n++;
+    eois.vector = vector;
+}
+
+/* Only level-triggered vectors go to the IOAPICs, and only those are in TMR. */
+static void eoi_of_edges_stays(void **state UNUSED)
+{
+    f->env.eoi = (struct eoi_sink){count_eoi, NULL};
+    eois.n = 0;
+    wr(0, LVTT, 0x55);
+    wr(0, TDCR, 0x0b);
+    msi(0, 0xc055); /* leaves its TMR bit set */
+    ack(0);
+    wr(0, EOI, 0);
+    assert_int_equal(eois.n, 1);
+    assert_int_equal(eois.vector, 0x55);
+    wr(0, TMICT, 10);
+    fake_advance(f, 10);
+    assert_false(in(0, TMR, 0x55));
+    assert_int_equal(ack(0), 0x55);
+    wr(0, EOI, 0);
+    assert_int_equal(eois.n, 1);
+    msi(0, 0xc066);
+    ack(0);
+    ipi(1, 0, 0xc500); /* INIT clears TMR */
+    assert_false(in(0, TMR, 0x66));
+    assert_int_equal(rd(0, TMR + 0x30), 0);
+    f->env.eoi = (struct eoi_sink){0};
+}
+
+static void disabled_takes_no_extint(void **state UNUSED)
+{
+    wr(1, SVR, 0xff);
+    msi(0x01000, 0x0700);
+    assert_false(f->cpu[1].intr);
+    wr(1, SVR, 0x1ff);
+    msi(0x01000, 0x0700);
+    assert_true(f->cpu[1].intr);
+    assert_int_equal(ack(1), -1); /* no 8259 answers */
+    assert_false(f->cpu[1].intr);
+}
+
+static void lint1_level(void **state UNUSED)
+{
+    wr(0, LVT1, 0x8055);
+    irq_set(&f->env.nmi, true);
+    assert_int_equal(rd(0, LVT1), 0xc055);
+    assert_int_equal(ack(0), 0x55);
+    wr(0, EOI, 0);
+    assert_int_equal(ack(0), 0x55);
+    irq_set(&f->env.nmi, false);
+    wr(0, EOI, 0);
+    assert_int_equal(rd(0, LVT1), 0x8055);
+}
+
+static void redirection_hint(void **state UNUSED)
+{
+    unsigned got = 0;
+
+    for (unsigned n = 0; n < 4; n++)
+        wr(n, LDR, 1u << (24 + n));
+    msi(0x0f00c, 0x0091); /* fixed, but with the hint: one of them */
+    for (unsigned n = 0; n < 4; n++)
+        got += ack(n) == 0x91;
+    assert_int_equal(got, 1);
+    for (unsigned n = 0; n < 4; n++)
+        wr(n, EOI, 0);
+    msi(0x0f004, 0x0092); /* without: all */
+    for (unsigned n = 0; n < 4; n++)
+        assert_int_equal(ack(n), 0x92);
+    for (unsigned n = 0; n < 4; n++) {
+        wr(n, EOI, 0);
+        wr(n, SVR, n == 2 ? 0x1ff : 0xff);
+    }
+    msi(0x0f00c, 0x193); /* those that are disabled do not take part */
+    msi(0x0f00c, 0x193);
+    assert_int_equal(ack(2), 0x93);
+    wr(2, SVR, 0xff);
+    msi(0x0f00c, 0x194);
+    for (unsigned n = 0; n < 4; n++)
+        assert_false(in(n, IRR, 0x94));
+}
+
+static void init_with_edge(void **state UNUSED)
+{
+    ipi(0, 1, 0x500); /* edge: the level does not matter */
+    assert_int_equal(f->cpu[1].init, 1);
+    ipi(0, 1, 0x4500);
+    assert_int_equal(f->cpu[1].init, 2);
+}
+
+static void missing_registers(void **state UNUSED)
+{
+    static const uint32_t off[] = {0x00,  0x10,  0x40,  0x70,  0x290, 0x2f0,
+                                   0x3a0, 0x3d0, 0x3f0, 0x400, 0xff0};
+
+    for (unsigned i = 0; i < ARRAY_LEN(off); i++) {
+        assert_int_equal(rd(0, off[i]), 0);
+        wr(0, ESR, 0);
+        assert_int_equal(rd(0, ESR), 0x80);
+        wr(0, off[i], 0);
+        wr(0, ESR, 0);
+        assert_int_equal(rd(0, ESR), 0x80);
+    }
+    wr(0, VER, 0); /* there, but read-only */
+    wr(0, TMCCT, 0);
+    rd(0, EOI);
+    wr(0, ESR, 0);
+    assert_int_equal(rd(0, ESR), 0);
+}
+
+/* The count between the end of a period and the timer's own look at it. */
+static void count_when_late(void **state UNUSED)
+{
+    wr(0, TDCR, 0x0b);
+    wr(0, LVTT, 0x20040);
+    wr(0, TMICT, 100000);
+    f->now += 130000;
+    assert_int_equal(rd(0, TMCCT), 70000);
+    wr(0, LVTT, 0x40); /* one-shot: over */
+    assert_int_equal(rd(0, TMCCT), 0);
+    wr(0, TDCR, 0); /* what is due comes before the new rate */
+    assert_int_equal(ack(0), 0x40);
+    wr(0, EOI, 0);
+    wr(0, TMICT, 1000);
+    ipi(1, 0, 0x500);
+    assert_int_equal(rd(0, TMCCT), 0);
+    assert_int_equal(rd(0, TMICT), 0);
+    wr(0, SVR, 0x1ff);
+    wr(0, LVTT, 0x40);
+    wr(0, TMICT, 1000);
+    wr(0, LVTT, 0x40040);
+    wr(0, LVTT, 0x40);
+    assert_int_equal(rd(0, TMCCT), 0);
+}
+
+static void other_ids_after_load(void **state UNUSED)
+{
+    wr(2, ID, 0x77000000);
+    lapic_class.reset(apic[2], true);
+    wr(2, SVR, 0x1ff);
+    ipi(0, 2, 0x55); /* the reset gave it its own again */
+    assert_int_equal(ack(2), 0x55);
+}
+
 int main(void)
 {
 #define T(name)   cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -871,6 +1039,15 @@ int main(void)
         T(trigger_mode_follows),
         T(pause_and_load),
         T(bad_cpu),
+        T(priority_registers),
+        T(eoi_of_edges_stays),
+        T(disabled_takes_no_extint),
+        T(lint1_level),
+        T(redirection_hint),
+        T(init_with_edge),
+        T(missing_registers),
+        T(count_when_late),
+        T(other_ids_after_load),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

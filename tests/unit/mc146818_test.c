@@ -370,6 +370,64 @@ static void calendar(void **state UNUSED)
     }
 }
 
+/* Enabling the periodic interrupt waits for the next period. */
+static void periodic_starts_clean(void **state UNUSED)
+{
+    wr(RTC_A, 0x2f); /* 2 Hz */
+    rd(RTC_C);
+    fake_advance(f, 2250 * MS);
+    rd(RTC_C);
+    fake_advance(f, 2 * NS_PER_SEC);
+    rd(RTC_C);
+    wr(RTC_B, B_24H | B_PIE);
+    assert_false(irqs[8].level);
+    fake_advance(f, 200 * MS);
+    assert_false(irqs[8].level);
+    fake_advance(f, 300 * MS);
+    assert_true(irqs[8].level);
+    wr(RTC_B, B_24H | B_PIE); /* again: nothing is lost */
+    assert_true(irqs[8].level);
+}
+
+static void before_1970(void **state UNUSED)
+{
+    uint8_t reg[64] = {[RTC_B] = B_24H | B_BINARY};
+    unsigned shift;
+
+    rtc_encode(reg, -1, 0);
+    assert_int_equal(reg[RTC_CENTURY] * 100 + reg[RTC_YEAR], 1969);
+    assert_int_equal(reg[RTC_MONTH], 12);
+    assert_int_equal(reg[RTC_DAY], 31);
+    assert_int_equal(reg[RTC_HOURS], 23);
+    assert_int_equal(reg[RTC_SECONDS], 59);
+    assert_int_equal(rtc_decode(reg, &shift), -1);
+    reg[RTC_MONTH] = 0; /* taken as January, the first, the last … */
+    reg[RTC_DAY] = 0;
+    assert_int_equal(rtc_decode(reg, &shift), -364 * 86400 - 1);
+    reg[RTC_MONTH] = 1;
+    reg[RTC_DAY] = 99;
+    assert_int_equal(rtc_decode(reg, &shift), -334 * 86400 - 1);
+    reg[RTC_MONTH] = 99;
+    reg[RTC_DAY] = 31;
+    assert_int_equal(rtc_decode(reg, &shift), -1);
+    reg[RTC_CENTURY] = reg[RTC_YEAR] = 0; /* the year 0 */
+    reg[RTC_MONTH] = reg[RTC_DAY] = 1;
+    assert_int_equal(rtc_decode(reg, &shift), -719528ll * 86400 + 86399);
+    rtc_encode(reg, -719528ll * 86400, 0);
+    assert_int_equal(reg[RTC_MONTH], 1);
+    assert_int_equal(reg[RTC_DAY], 1);
+}
+
+static void paused_catches_up(void **state UNUSED)
+{
+    wr(RTC_B, B_24H | B_UIE);
+    mc146818_class.pause(rtc);
+    fake_advance(f, 5 * NS_PER_SEC);
+    assert_false(irqs[8].level);
+    mc146818_class.resume(rtc);
+    assert_true(irqs[8].level);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -391,6 +449,9 @@ int main(void)
         T(nmi_bit),
         T(reset_and_load),
         cmocka_unit_test(calendar),
+        T(periodic_starts_clean),
+        cmocka_unit_test(before_1970),
+        T(paused_catches_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -412,14 +412,127 @@ static void mouse_errors(void **state UNUSED)
     assert_false(ps2mouse_valid(&mouse));
 }
 
+static void set_3_types(void **state UNUSED)
+{
+    acked(0xf0);
+    acked(3);
+    press(KEY_A); /* letters repeat */
+    KBD(0x1c);
+    fake_advance(f, 501000000);
+    KBD(0x1c);
+    let_go(KEY_A);
+    acked(0xf9); /* all make only */
+    press(KEY_A);
+    let_go(KEY_A);
+    KBD(0x1c);
+    acked(0xfb); /* this one typematic */
+    acked(0x1c);
+    acked(0xf4);
+    press(KEY_A);
+    KBD(0x1c);
+    fake_advance(f, 501000000);
+    KBD(0x1c);
+    let_go(KEY_A);
+    acked(0xfc); /* make and break */
+    acked(0x1c);
+    acked(0xf4);
+    press(KEY_A);
+    fake_advance(f, 501000000);
+    KBD(0x1c);
+    let_go(KEY_A);
+    KBD(0xf0, 0x1c);
+    acked(0xf7); /* all typematic */
+    press(KEY_LEFTSHIFT);
+    let_go(KEY_LEFTSHIFT);
+    KBD(0x12);
+    assert_true(atkbd_valid(&kbd));
+}
+
+static void command_forgets_answers(void **state UNUSED)
+{
+    to_kbd(0xf2);
+    to_kbd(0xee);
+    KBD(0xee);
+    to_mouse(0xe9);
+    to_mouse(0xf2);
+    MOUSE(0xfa, 0x00);
+    acked(0xed);
+    atkbd_reset(&kbd); /* and its command */
+    acked(0xf4);
+    mouse_acked(0xf3);
+    ps2mouse_reset(&mouse);
+    mouse_acked(0xf4);
+}
+
+static void mouse_reports_changes_only(void **state UNUSED)
+{
+    mouse_acked(0xf4);
+    ps2mouse_motion(&mouse, 0, 0, 0, INPUT_LEFT);
+    MOUSE(0x09, 0, 0);
+    ps2mouse_motion(&mouse, 0, 0, 0, INPUT_LEFT);
+    ps2mouse_refill(&mouse);
+    assert_true(ps2_empty(&mouse.queue));
+    mouse_acked(0xf0);
+    mouse_acked(0xea); /* stream mode again */
+    ps2mouse_motion(&mouse, 1, 0, 0, INPUT_LEFT);
+    MOUSE(0x09, 1, 0);
+    ps2mouse_motion(&mouse, 5, 5, 0, 0);
+    mouse_acked(0xf6); /* defaults: not enabled, no motion */
+    mouse_acked(0xf4);
+    ps2mouse_refill(&mouse);
+    assert_true(ps2_empty(&mouse.queue));
+    mouse_acked(0xf3);
+    mouse_acked(200);
+    mouse_acked(0xf3);
+    mouse_acked(100);
+    ps2mouse_reset(&mouse); /* half a knock is forgotten */
+    mouse_acked(0xf3);
+    mouse_acked(80);
+    to_mouse(0xf2);
+    MOUSE(0xfa, 0x00);
+}
+
+/* Events go in whole or not at all. */
+static void queue_limits(void **state UNUSED)
+{
+    uint8_t p[PS2_EVENTS] = {1, 2, 3};
+
+    assert_true(ps2_event(&mouse.queue, p, PS2_EVENTS - 2));
+    assert_false(ps2_event(&mouse.queue, p, 3));
+    assert_true(ps2_event(&mouse.queue, p, 2));
+    assert_false(ps2_event(&mouse.queue, p, 1));
+    for (unsigned i = 0; i < 2 * PS2_ANSWERS; i++)
+        ps2_answer(&mouse.queue, (uint8_t)i);
+    for (unsigned i = 0; i < PS2_ANSWERS; i++)
+        assert_int_equal(ps2_take(&mouse.queue), i);
+    for (unsigned i = 0; i < PS2_EVENTS; i++)
+        ps2_take(&mouse.queue);
+    assert_true(ps2_empty(&mouse.queue));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(set_2),       T(set_1),          T(set_3),         T(special_keys),
-        T(commands),    T(disable_enable), T(typematic),     T(overrun),
-        T(mouse_reset), T(mouse_stream),   T(mouse_scaling), T(mouse_remote),
-        T(mouse_wrap),  T(mouse_wheel),    T(mouse_errors),
+        T(set_2),
+        T(set_1),
+        T(set_3),
+        T(special_keys),
+        T(commands),
+        T(disable_enable),
+        T(typematic),
+        T(overrun),
+        T(mouse_reset),
+        T(mouse_stream),
+        T(mouse_scaling),
+        T(mouse_remote),
+        T(mouse_wrap),
+        T(mouse_wheel),
+        T(mouse_errors),
+        T(set_3_types),
+        T(command_forgets_answers),
+        T(mouse_reports_changes_only),
+        T(queue_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

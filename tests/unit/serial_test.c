@@ -423,16 +423,66 @@ static void load_checks(void **state UNUSED)
     assert_int_equal(serial16550_loaded(u), 0);
 }
 
+static void loopback_modem_interrupt(void **state UNUSED)
+{
+    outb(f, MCR, 0x10);
+    inb(f, MSR);
+    outb(f, IER, 0x08);
+    assert_false(isa[4].level);
+    outb(f, MCR, 0x12); /* RTS, so CTS */
+    assert_true(isa[4].level);
+    assert_int_equal(inb(f, MSR), 0x11);
+    assert_false(isa[4].level);
+    outb(f, MCR, 0x10);
+    inb(f, MSR);
+    outb(f, MCR, 0x14); /* OUT1, so RI: rises, no news */
+    assert_int_equal(inb(f, MSR), 0x40);
+}
+
+static void fifo_reset_bits(void **state UNUSED)
+{
+    host.room = 0;
+    outb(f, LCR, 0x03);
+    outb(f, IIR, 0x01);
+    while (inb(f, LSR) & THRE)
+        outb(f, RBR, 'x');
+    outb(f, IER, 0x02);
+    assert_false(isa[4].level);
+    outb(f, IIR, 0x05); /* clears the transmit FIFO: empty now */
+    assert_int_equal(inb(f, LSR) & (THRE | TEMT), THRE | TEMT);
+    assert_true(isa[4].level);
+    type("abc");
+    outb(f, IIR, 0x01); /* clears nothing */
+    assert_int_equal(inb(f, RBR), 'a');
+    outb(f, LCR, 0x43); /* with break on bytes go nowhere, and at once */
+    outb(f, RBR, 'y');
+    assert_int_equal(inb(f, LSR) & THRE, THRE);
+}
+
+static void resumes_time_out(void **state UNUSED)
+{
+    outb(f, LCR, 0x03);
+    outb(f, IIR, 0xc1);
+    outb(f, IER, 0x01);
+    type("a");
+    serial_class.pause(serial);
+    assert_true(fake_next(f) == UINT64_MAX);
+    serial_class.resume(serial);
+    settle();
+    assert_true(isa[4].level);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(defaults),           T(divisor_latch), T(sends),
-        T(thre_rules),         T(back_pressure), T(receives_without_fifo),
-        T(trigger_levels),     T(time_out),      T(full_fifo_waits),
-        T(fifo_switch_clears), T(line_errors),   T(loopback),
-        T(modem_deltas),       T(priorities),    T(other_ports),
-        T(pause_hands_over),   T(load_checks),
+        T(defaults),           T(divisor_latch),    T(sends),
+        T(thre_rules),         T(back_pressure),    T(receives_without_fifo),
+        T(trigger_levels),     T(time_out),         T(full_fifo_waits),
+        T(fifo_switch_clears), T(line_errors),      T(loopback),
+        T(modem_deltas),       T(priorities),       T(other_ports),
+        T(pause_hands_over),   T(load_checks),      T(loopback_modem_interrupt),
+        T(fifo_reset_bits),    T(resumes_time_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
