@@ -148,3 +148,9 @@ void code_pages_leave(struct code_pages *p, struct vcpu *self)
 {
     atomic_store(&p->seen[self->id].sequence, UINT64_MAX);
 }
+
+void code_pages_flush_vcpus(struct code_pages *p)
+{
+    for (unsigned id = 0; id < p->ncpus; id++)
+        vcpu_raise(vm_vcpu(p->vm, id), VCPU_FLUSH);
+}

@@ -51,4 +51,10 @@ bool code_pages_written(struct code_pages *p, gpa_t a, size_t n);
 void code_pages_enter(struct code_pages *p, struct vcpu *self);
 void code_pages_leave(struct code_pages *p, struct vcpu *self);
 
+/*
+ * A window came or went while vCPUs may run: they drop what they cached of
+ * addresses (VCPU_FLUSH).
+ */
+void code_pages_flush_vcpus(struct code_pages *p);
+
 #endif

@@ -42,13 +42,6 @@ static void interp_close(struct vm *vm)
     vm_set_engine_priv(vm, NULL);
 }
 
-/* Windows may come and go while vCPUs run: what they cached must go too. */
-static void flush_all_vcpus(struct vm *vm)
-{
-    for (unsigned id = 0; id < vm_ncpus(vm); id++)
-        vcpu_raise(vm_vcpu(vm, id), VCPU_FLUSH);
-}
-
 static int interp_map(struct vm *vm, const struct window *w)
 {
     struct interp *in = vm_engine_priv(vm);
@@ -56,7 +49,7 @@ static int interp_map(struct vm *vm, const struct window *w)
 
     if (rc == 0) {
         code_pages_written(in->pages, w->base, w->size);
-        flush_all_vcpus(vm);
+        code_pages_flush_vcpus(in->pages);
     }
     return rc;
 }
@@ -66,7 +59,7 @@ static void interp_unmap(struct vm *vm, const struct window *w)
     struct interp *in = vm_engine_priv(vm);
 
     code_pages_written(in->pages, w->base, w->size);
-    flush_all_vcpus(vm);
+    code_pages_flush_vcpus(in->pages);
 }
 
 static void interp_wrote(struct vm *vm, gpa_t a, size_t n)

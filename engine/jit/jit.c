@@ -78,12 +78,6 @@ static void forget_range(struct jit *j, gpa_t a, uint64_t n)
     }
 }
 
-static void flush_all_vcpus(struct vm *vm)
-{
-    for (unsigned id = 0; id < vm_ncpus(vm); id++)
-        vcpu_raise(vm_vcpu(vm, id), VCPU_FLUSH);
-}
-
 static int jit_map(struct vm *vm, const struct window *w)
 {
     struct jit *j = vm_engine_priv(vm);
@@ -91,15 +85,17 @@ static int jit_map(struct vm *vm, const struct window *w)
 
     if (rc == 0) {
         forget_range(j, w->base, w->size);
-        flush_all_vcpus(vm);
+        code_pages_flush_vcpus(j->pages);
     }
     return rc;
 }
 
 static void jit_unmap(struct vm *vm, const struct window *w)
 {
-    forget_range(vm_engine_priv(vm), w->base, w->size);
-    flush_all_vcpus(vm);
+    struct jit *j = vm_engine_priv(vm);
+
+    forget_range(j, w->base, w->size);
+    code_pages_flush_vcpus(j->pages);
 }
 
 static void jit_wrote(struct vm *vm, gpa_t a, size_t n)
