@@ -177,6 +177,19 @@ static void status_writes(void **state UNUSED)
     assert_int_equal(acpi_pm_loaded(&pm), -LE_FORMAT);
 }
 
+/* PIIX4 lets software set SCI_EN itself. */
+static void sci_by_control(void **state UNUSED)
+{
+    outw(f, BASE + 2, PM1_PWRBTN);
+    acpi_pm_power_button(&pm);
+    outb(f, BASE + 4, PM1_SCI_EN);
+    assert_true(sci_line.level);
+    outb(f, BASE + 5, 0x14); /* the other byte */
+    assert_int_equal(inw(f, BASE + 4), 0x1401);
+    outw(f, BASE + 4, 0);
+    assert_false(sci_line.level);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -190,6 +203,7 @@ int main(void)
         T(moves),
         T(load_checks),
         T(status_writes),
+        T(sci_by_control),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

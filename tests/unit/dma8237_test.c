@@ -134,6 +134,7 @@ static void auto_init(void **state UNUSED)
     isa_dma_write(dma, 2, "abcd", 4, &tc);
     assert_true(tc);
     assert_int_equal(current(0x04), 0x2000);
+    assert_int_equal(current(0x05), 3);
     assert_int_equal(isa_dma_write(dma, 2, "ef", 2, &tc), 2);
     assert_memory_equal(ram + 0x2000, "efcd", 4);
 }

@@ -236,6 +236,46 @@ static void pause_reset_load(void **state UNUSED)
     assert_false(isa[1].level);
 }
 
+static void sending_enables_the_mouse(void **state UNUSED)
+{
+    outb(f, 0x64, 0xa7);
+    outb(f, 0x64, 0xd4);
+    outb(f, 0x60, 0xf2);
+    assert_int_equal(get(), 0xfa);
+    assert_int_equal(get(), 0x00);
+    outb(f, 0x64, 0x20);
+    assert_int_equal(get() & 0x20, 0);
+}
+
+static void output_port(void **state UNUSED)
+{
+    outb(f, 0x64, 0xd0);
+    assert_int_equal(get(), 0xc3);
+    outb(f, 0x64, 0xd1);
+    outb(f, 0x60, 0xf3); /* the buffer's bits are not for writing */
+    outb(f, 0x64, 0xd0);
+    assert_int_equal(get(), 0xc3);
+}
+
+static unsigned lights;
+
+static void set_lights(void *screen UNUSED, unsigned leds)
+{
+    lights = leds;
+}
+
+static void lights_after_load(void **state UNUSED)
+{
+    f->env.input.leds = set_lights;
+    outb(f, 0x60, 0xed);
+    outb(f, 0x60, 0x05);
+    assert_int_equal(lights, INPUT_LED_SCROLL | INPUT_LED_CAPS);
+    lights = 0;
+    assert_int_equal(i8042_class.loaded(kbc, 1), 0);
+    assert_int_equal(lights, INPUT_LED_SCROLL | INPUT_LED_CAPS);
+    f->env.input.leds = NULL;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -252,6 +292,9 @@ int main(void)
         T(resets),
         T(interrupt_enables),
         T(pause_reset_load),
+        T(sending_enables_the_mouse),
+        T(output_port),
+        T(lights_after_load),
     };
 
     return cmocka_run_group_tests(list, NULL, NULL);

@@ -473,6 +473,48 @@ static void gate_loads_new_count(void **state UNUSED)
     assert_int_equal(count_at(12), 3);
 }
 
+static void refresh_by_counter1(void **state UNUSED)
+{
+    unsigned changes = 0;
+    uint8_t last;
+
+    outb(f, 0x43, 0x74);
+    outb(f, 0x41, 100);
+    outb(f, 0x41, 0);
+    last = inb(f, 0x61) & 0x10;
+    for (unsigned i = 0; i < 1000; i++) {
+        uint8_t v;
+
+        fake_advance(f, 10000);
+        v = inb(f, 0x61) & 0x10;
+        changes += v != last;
+        last = v;
+    }
+    assert_in_range(changes, 118, 120); /* each 83.8 µs in 10 ms */
+}
+
+static void nmi_again(void **state UNUSED)
+{
+    irq_set(&f->env.serr, true);
+    irq_set(&f->env.serr, false);
+    outb(f, 0x61, 0x04);
+    outb(f, 0x61, 0x00);
+    irq_set(&f->env.serr, true);
+    assert_int_equal(f->cpu[0].nmi, 2);
+}
+
+static void latch_of_one_byte(void **state UNUSED)
+{
+    c = (struct pit_counter){.gate = true};
+    pit_control(&c, 0x14, 0);
+    pit_latch_status(&c, 0);
+    assert_int_equal(pit_read(&c, 0), 0x14 | 0x80 | 0x40);
+    pit_write(&c, 100, 0);
+    pit_latch_count(&c, 1);
+    assert_int_equal(pit_read(&c, 50), 100);
+    assert_int_equal(pit_read(&c, 51), 50); /* live again */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -505,6 +547,9 @@ int main(void)
         T(nmi_status_stays),
         cmocka_unit_test(no_count_no_trigger),
         cmocka_unit_test(gate_loads_new_count),
+        T(refresh_by_counter1),
+        T(nmi_again),
+        cmocka_unit_test(latch_of_one_byte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

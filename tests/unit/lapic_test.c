@@ -1000,6 +1000,50 @@ static void other_ids_after_load(void **state UNUSED)
     assert_int_equal(ack(2), 0x55);
 }
 
+static void x2apic_lvts(void **state UNUSED)
+{
+    x2(0);
+    wrmsr(0, 0x80f, 0x1ff);
+    assert_true(wrmsr(0, 0x832, 0x60040)); /* all that the timer has */
+    assert_true(wrmsr(0, 0x832, 0x30040));
+    assert_false(wrmsr(0, 0x832, 0x8040));
+    assert_true(wrmsr(0, 0x833, 0x10740));
+    assert_false(wrmsr(0, 0x834, 0x2040));
+    assert_true(wrmsr(0, 0x835, 0x1f7ff)); /* read-only bits may be set */
+    assert_int_equal(msr(0, 0x835), 0x1a7ff);
+    assert_true(wrmsr(0, 0x837, 0x110fe & ~0x1000));
+    assert_false(wrmsr(0, 0x837, 0x104fe));
+    assert_int_equal(msr(0, 0x837), 0x100fe);
+    assert_false(wrmsr(0, 0x838, 1ull << 32));
+    assert_true(wrmsr(0, 0x838, 0xffffffff));
+    assert_int_equal(rd(0, SVR), ~0u); /* the page is not there */
+    wr(0, SVR, 0);
+    assert_int_equal(msr(0, 0x80f), 0x1ff);
+    wrmsr(0, MSR_BASE, BASE | BSP);
+    assert_int_equal(rd(0, SVR), ~0u);
+}
+
+static void virtual_wire(void **state UNUSED)
+{
+    lapic_class.reset(apic[0], true);
+    lapic_class.reset(apic[1], true);
+    lapic_virtual_wire(apic[0]);
+    lapic_virtual_wire(apic[1]);
+    assert_int_equal(rd(0, SVR), 0x1ff);
+    assert_int_equal(rd(0, LVT0), 0x700);
+    assert_int_equal(rd(0, LVT1), 0x400);
+    assert_int_equal(rd(1, SVR), 0x1ff);
+    assert_int_equal(rd(1, LVT0), MASK);
+}
+
+static void first_vector(void **state UNUSED)
+{
+    ipi(0, 1, 16);
+    assert_true(in(1, IRR, 16));
+    wr(0, ESR, 0);
+    assert_int_equal(rd(0, ESR), 0);
+}
+
 int main(void)
 {
 #define T(name)   cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1048,6 +1092,9 @@ int main(void)
         T(missing_registers),
         T(count_when_late),
         T(other_ids_after_load),
+        T(x2apic_lvts),
+        T(virtual_wire),
+        T(first_vector),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -428,6 +428,18 @@ static void paused_catches_up(void **state UNUSED)
     assert_true(irqs[8].level);
 }
 
+static void update_on_the_second(void **state UNUSED)
+{
+    wr(RTC_HOURS_ALARM, 0x99);
+    fake_advance(f, 300 * MS);
+    rd(RTC_C);
+    wr(RTC_B, B_24H | B_UIE);
+    fake_advance(f, 699 * MS);
+    assert_false(irqs[8].level);
+    fake_advance(f, 1 * MS);
+    assert_true(irqs[8].level);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -452,6 +464,7 @@ int main(void)
         T(periodic_starts_clean),
         cmocka_unit_test(before_1970),
         T(paused_catches_up),
+        T(update_on_the_second),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
