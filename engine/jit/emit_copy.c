@@ -36,6 +36,9 @@ bool copy_refused(const struct trans *t, const struct insn *i)
         return true;
     if (body == op_div || body == op_idiv)
         return true;
+    /* Outside 64-bit code it leaves registers 8 and up alone. */
+    if (body == op_vzero && !t->wide)
+        return true;
     /* Some features are offered to guests whatever the host has. */
     if (!feature_has(&t->j->host, (enum x86_feature)row->feature) ||
         !feature_has(&t->j->host, (enum x86_feature)row->feature2))
