@@ -79,17 +79,29 @@ static void disconnect(struct jit *j, struct jit_link *l)
 
 /* --- forgetting --- */
 
+void jit_forget_targets(struct jit_cpu *c)
+{
+    for (unsigned slot = 0; slot < JIT_IBTC; slot++) {
+        c->ibtc[slot].code = NULL;
+        atomic_store_explicit(&c->ibtc[slot].tag, ibtc_empty(slot),
+                              memory_order_relaxed);
+    }
+}
+
 static void forget_target(struct jit *j, const struct jit_block *b)
 {
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
         struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
         struct ibtc_entry *e;
+        unsigned slot;
 
         if (!c)
             continue;
-        e = &c->ibtc[ibtc_slot(b->rip)];
+        slot = ibtc_slot(b->rip);
+        e = &c->ibtc[slot];
         if (e->code == b->checked)
-            atomic_store_explicit(&e->tag, 0, memory_order_release);
+            atomic_store_explicit(&e->tag, ibtc_empty(slot),
+                                  memory_order_release);
     }
 }
 
@@ -138,7 +150,7 @@ void jit_flush(struct jit *j)
 
         if (!c)
             continue;
-        memset(c->ibtc, 0, sizeof c->ibtc);
+        jit_forget_targets(c);
         memset(c->maps, 0, sizeof c->maps);
         c->nlocal = 0;
         c->exit_link = NULL;

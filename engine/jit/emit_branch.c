@@ -71,8 +71,8 @@ static void emit_indirect(struct trans *t, const struct insn *i)
     e8(e, 0xe0 | (S1 & 7));
     e8(e, 4);
     e_alu_imm(e, false, ALU_AND, S1, (JIT_IBTC - 1) << 4);
-    e_load(e, S2, H_SP, J_OFF(mode_tags) + 8 * (int32_t)t->mode_id);
-    e_rr(e, true, 0x31, S0, S2); /* xor S2, S0 */
+    e_mov(e, S2, S0);
+    e_alu_imm(e, true, ALU_XOR, S2, (int32_t)t->mode_id);
     e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
     leave_unless_zero(t, ji);
     /* jmp [ibtc.code] */

@@ -150,8 +150,7 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->stack = stack;
     j->stack_bytes = bytes;
     j->host_mxcsr = 0x1f80;
-    for (unsigned id = 0; id <= JIT_MODES; id++)
-        j->mode_tags[id] = ibtc_tag(id);
+    jit_forget_targets(j);
     j->ic.cpu.code_written = code_written;
     v->priv = j;
     return 0;
@@ -330,7 +329,7 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
             e->code = b->checked;
             j->ibtc_map[at] = b->map_id;
             j->mode = b->mode;
-            j->mode_tag = ibtc_tag(jit_mode_id(j->jit, b->mode));
+            j->mode_tag = jit_mode_id(j->jit, b->mode);
             e->tag = b->rip ^ j->mode_tag;
         }
     }

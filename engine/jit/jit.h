@@ -86,12 +86,12 @@ struct jit_insn {
 enum { FP_VECTOR = 1, FP_X87 = 2 };
 
 /*
- * tag: RIP, with the mode's id in the bits that a canonical address has to
- * spare.
+ * tag: RIP XOR the mode's id (1 to 4095). Unique, canonical or not: the slot
+ * and the bits above 11 give RIP's low bits back, so that nothing is left to
+ * choose but the id.
  */
 struct ibtc_entry {
-    _Atomic uint64_t
-        tag; /* RIP + mode id: unique, as the slot is RIP's low bits */
+    _Atomic uint64_t tag;
     const uint8_t *code;
 };
 
@@ -137,8 +137,7 @@ struct jit_cpu {
     unsigned nlocal;
     uint32_t maps[JIT_MAPS]; /* map_id of the page now there; 0: none */
     struct ibtc_entry ibtc[JIT_IBTC];
-    uint32_t ibtc_map[JIT_IBTC];       /* map_id of each, for the loop */
-    uint64_t mode_tags[JIT_MODES + 1]; /* by mode id: what code XORs to RIP */
+    uint32_t ibtc_map[JIT_IBTC]; /* map_id of each, for the loop */
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)
@@ -206,6 +205,7 @@ struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
 void jit_insert(struct jit *j, struct jit_block *b);
 void jit_invalidate_page(struct jit *j, gpa_t page);
 void jit_flush(struct jit *j);
+void jit_forget_targets(struct jit_cpu *c);
 void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to);
 uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
 /* 1 and up; 0 when there are too many: flush and ask again. */
@@ -217,9 +217,10 @@ static inline unsigned ibtc_slot(uint64_t rip)
     return (unsigned)(rip ^ rip >> 12) & (JIT_IBTC - 1);
 }
 
-static inline uint64_t ibtc_tag(unsigned mode_id)
+/* The tag of an empty slot: its id would be 0. */
+static inline uint64_t ibtc_empty(unsigned slot)
 {
-    return (uint64_t)mode_id << 48;
+    return slot & 0xfff;
 }
 
 static inline unsigned jit_map_slot(gva_t page)
