@@ -1,0 +1,367 @@
+/*
+ * The jit against the interpreter: the same random programs, in two VMs, with
+ * the same registers and memory. All registers and all of the memory must be
+ * the same in the end.
+ *
+ *   fuzz_jit [--count N] [--seed S] [--case N] [--mode 0-4]
+ *
+ * Not compared: status flags where an exception ended the program (the jit
+ * drops flags that the code after the faulting instruction overwrites), and
+ * x87's last data pointer and opcode.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/endian.h"
+#include "engine/interp/interp.h"
+#include "engine/jit/jit.h"
+#include "jit_cases.h"
+#include "jit_watch.h"
+#include "vm/vm.h"
+#include "x86/flags.h"
+
+enum { SKIPPED = 77, REPORTS_MAX = 25 };
+
+struct side {
+    const char *name;
+    struct vm *vm;
+    struct vcpu *v;
+    uint8_t *ram;
+    struct region region;
+    struct x86_state end;
+    enum stop stop;
+    bool late; /* stopped, as it took too long */
+};
+
+struct fuzz {
+    struct cpu_model model;
+    struct row_list rows[2]; /* 32-bit, 64-bit */
+    struct side interp, jit;
+    uint8_t memory[RAM_SIZE];
+    struct x86_state begin;
+    struct program p;
+    unsigned reports;
+    uint64_t ended[3]; /* by its end, by exceptions, otherwise */
+    char what[200];
+};
+
+static uint64_t case_number, case_seed;
+
+/* ---- running ---- */
+
+static bool open_side(struct side *s, const struct engine_ops *engine,
+                      const struct cpu_model *model)
+{
+    struct vm_config config = {
+        .engine = engine, .model = model, .ncpus = 1, .ram_size = RAM_SIZE};
+    struct err e = {0};
+    int rc;
+
+    s->name = engine->name;
+    if (vm_create(&config, &s->vm, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return false;
+    }
+    s->v = vm_vcpu(s->vm, 0);
+    s->ram = vm_ram(s->vm);
+    s->region = (struct region){.name = "ram", .size = RAM_SIZE, .ram = s->ram};
+    host_mutex_lock(vm_lock(s->vm));
+    rc = space_map(vm_env(s->vm)->mem, 0, &s->region, 0);
+    host_mutex_unlock(vm_lock(s->vm));
+    return rc == 0;
+}
+
+/* Everything as at the beginning; what changed is told page by page. */
+static void reset_memory(struct fuzz *f, struct side *s)
+{
+    uint64_t program = f->p.at & ~0xfffull;
+
+    for (uint64_t a = 0; a < RAM_SIZE; a += 0x1000) {
+        if (!memcmp(s->ram + a, f->memory + a, 0x1000) &&
+            !(a >= program && a < program + 0x2000))
+            continue;
+        memcpy(s->ram + a, f->memory + a, 0x1000);
+        s->v->engine->wrote(s->vm, a, 0x1000);
+    }
+}
+
+static void run_side(struct fuzz *f, struct side *s)
+{
+    struct vcpu *v = s->v;
+
+    reset_memory(f, s);
+    atomic_store(&v->events, 0);
+    v->engine->set(v, &f->begin, STATE_ALL);
+    s->stop = watch_run(v, &s->late);
+    v->engine->get(v, &s->end, STATE_ALL);
+}
+
+/* ---- comparison ---- */
+
+static bool differ(struct fuzz *f, const char *what, uint64_t interp,
+                   uint64_t jit)
+{
+    snprintf(f->what, sizeof f->what, "%s: interp %llx, jit %llx", what,
+             (unsigned long long)interp, (unsigned long long)jit);
+    return true;
+}
+
+/* The vector at whose handler it ended; 0x100: at its own end. */
+static unsigned end_vector(const struct side *s)
+{
+    uint64_t at = s->end.rip - 1;
+
+    if (at < STUBS_AT || at >= STUBS_AT + 0x1000)
+        return 0x100;
+    return (unsigned)(at - STUBS_AT) >> 4;
+}
+
+static bool regs_differ(struct fuzz *f)
+{
+    static const char *const names[] = {
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    const struct x86_state *a = &f->interp.end, *b = &f->jit.end;
+    uint64_t mask = end_vector(&f->interp) < 0x20 ? FLAGS_STATUS : 0;
+
+    if (f->interp.stop != f->jit.stop)
+        return differ(f, "stop", f->interp.stop, f->jit.stop);
+    if (a->rip != b->rip)
+        return differ(f, "rip", a->rip, b->rip);
+    for (unsigned n = 0; n < 16; n++)
+        if (a->gpr[n] != b->gpr[n])
+            return differ(f, names[n], a->gpr[n], b->gpr[n]);
+    if ((a->rflags ^ b->rflags) & ~mask)
+        return differ(f, "rflags", a->rflags, b->rflags);
+    if (a->cr2 != b->cr2)
+        return differ(f, "cr2", a->cr2, b->cr2);
+    for (unsigned n = 0; n < 6; n++)
+        if (a->seg[n].sel != b->seg[n].sel || a->seg[n].attr != b->seg[n].attr)
+            return differ(f, "segment", a->seg[n].sel, b->seg[n].sel);
+    return false;
+}
+
+static bool fpu_differs(struct fuzz *f)
+{
+    const struct x86_state *a = &f->interp.end, *b = &f->jit.end;
+    char name[24];
+
+    for (unsigned k = 0; k < 160; k++) {
+        if (a->fxsave[k] == b->fxsave[k] || k == 6 || k == 7 ||
+            (k >= 16 && k < 32))
+            continue;
+        snprintf(name, sizeof name, "fxsave byte %u", k);
+        return differ(f, name, a->fxsave[k], b->fxsave[k]);
+    }
+    if (a->mxcsr != b->mxcsr)
+        return differ(f, "mxcsr", a->mxcsr, b->mxcsr);
+    for (unsigned n = 0; n < 8; n++)
+        if (a->k[n] != b->k[n])
+            return differ(f, "opmask", a->k[n], b->k[n]);
+    for (unsigned n = 0; n < 32; n++)
+        for (unsigned k = 0; k < 64; k += 8)
+            if (memcmp(a->zmm[n] + k, b->zmm[n] + k, 8)) {
+                snprintf(name, sizeof name, "zmm%u byte %u", n, k);
+                return differ(f, name, load_le64(a->zmm[n] + k),
+                              load_le64(b->zmm[n] + k));
+            }
+    return false;
+}
+
+/* The status flags in the frame of an exception: taken for the same. */
+static void forgive_frame(struct fuzz *f)
+{
+    static const uint32_t with_error = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 |
+                                       1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
+    unsigned vector = end_vector(&f->interp);
+    bool small = f->p.mode == CASE_32_FLAT;
+    uint64_t at = f->interp.end.gpr[RSP] + (small ? 8 : 16);
+
+    if (vector >= 0x20)
+        return;
+    if (with_error >> vector & 1)
+        at += small ? 4 : 8;
+    if (at > RAM_SIZE - 4)
+        return;
+    for (unsigned k = 0; k < 2; k++) {
+        uint8_t mask = k ? FLAG_OF >> 8 : FLAGS_STATUS & 0xff;
+
+        f->jit.ram[at + k] =
+            (f->jit.ram[at + k] & ~mask) | (f->interp.ram[at + k] & mask);
+    }
+}
+
+static bool memory_differs(struct fuzz *f)
+{
+    char name[32];
+
+    if (!memcmp(f->interp.ram, f->jit.ram, RAM_SIZE))
+        return false;
+    forgive_frame(f);
+    for (unsigned a = 0; a < RAM_SIZE; a += 8)
+        if (memcmp(f->interp.ram + a, f->jit.ram + a, 8)) {
+            snprintf(name, sizeof name, "memory at %x", a);
+            return differ(f, name, load_le64(f->interp.ram + a),
+                          load_le64(f->jit.ram + a));
+        }
+    return false;
+}
+
+enum verdict { SAME, DIFFERENT, NO_VERDICT };
+
+static enum verdict run_both(struct fuzz *f)
+{
+    memcpy(f->memory + f->p.at, f->p.code, f->p.n);
+    run_side(f, &f->interp);
+    if (f->interp.late)
+        return NO_VERDICT;
+    run_side(f, &f->jit);
+    if (f->jit.late) {
+        differ(f, "the jit does not end", 0, 0);
+        return DIFFERENT;
+    }
+    return regs_differ(f) || fpu_differs(f) || memory_differs(f) ? DIFFERENT
+                                                                 : SAME;
+}
+
+/* ---- a case ---- */
+
+/* As many instructions as possible are replaced by NOPs. */
+static void reduce(struct fuzz *f)
+{
+    uint8_t saved[PROGRAM_MAX + 64];
+
+    for (unsigned step = 16; step; step /= 4)
+        for (unsigned n = 0; n + step < f->p.parts; n += step) {
+            unsigned from = f->p.part[n], to = f->p.part[n + step];
+
+            memcpy(saved, f->p.code, sizeof saved);
+            memset(f->p.code + from, 0x90, to - from);
+            if (memcmp(saved, f->p.code, sizeof saved) &&
+                run_both(f) != DIFFERENT)
+                memcpy(f->p.code, saved, sizeof saved);
+        }
+    run_both(f);
+}
+
+static void print_program(const struct program *p)
+{
+    enum decode_mode mode = p->wide ? DECODE_64 : DECODE_32;
+
+    for (unsigned n = 0; n < p->n;) {
+        char text[120] = "?";
+        struct insn i;
+
+        if (x86_decode(&i, p->code + n, 15, mode) != DECODE_OK)
+            i.len = 1;
+        else
+            x86_disassemble(text, sizeof text, &i, p->at + n, mode);
+        if (p->code[n] != 0x90) {
+            printf("    %x ", p->at + n);
+            for (unsigned k = 0; k < i.len; k++)
+                printf("%02x", p->code[n + k]);
+            printf("  %s\n", text);
+        }
+        n += i.len;
+    }
+}
+
+static void print_state(const struct side *s)
+{
+    printf("  %s: vector %x, rip %llx, flags %llx, cr2 %llx, mxcsr %x\n   ",
+           s->name, end_vector(s), (unsigned long long)s->end.rip,
+           (unsigned long long)s->end.rflags, (unsigned long long)s->end.cr2,
+           s->end.mxcsr);
+    for (unsigned n = 0; n < 16; n++)
+        printf(" %llx", (unsigned long long)s->end.gpr[n]);
+    puts("");
+}
+
+static void report(struct fuzz *f)
+{
+    printf("--seed %llu --case %llu (mode %d)\n", (unsigned long long)case_seed,
+           (unsigned long long)case_number, f->p.mode);
+    reduce(f);
+    printf("  %s\n", f->what);
+    print_state(&f->interp);
+    print_state(&f->jit);
+    print_program(&f->p);
+    fflush(stdout);
+    f->reports++;
+}
+
+static void one(struct fuzz *f, int only_mode)
+{
+    struct rng r = {case_seed + case_number * 0xd1342543de82ef95ull};
+    unsigned mode = rng_below(&r, 10);
+
+    mode = mode < 4 ? CASE_64_KERNEL : mode < 7 ? CASE_64_USER : mode - 5;
+    if (only_mode >= 0)
+        mode = (unsigned)only_mode;
+    memset(f->memory + CODE_AT, 0x90, CODE_SIZE);
+    program_make(&f->p, &r, (enum case_mode)mode,
+                 &f->rows[mode <= CASE_64_USER]);
+    program_state(&f->p, &f->begin, &f->model);
+    switch (run_both(f)) {
+    case DIFFERENT: report(f); break;
+    case SAME: f->ended[end_vector(&f->interp) < 0x20]++; break;
+    case NO_VERDICT: f->ended[2]++; break;
+    }
+}
+
+static bool start(struct fuzz *f)
+{
+    struct engine_caps caps;
+
+    if (engine_jit.probe(&caps))
+        return false;
+    cpu_host_features(&f->model.features);
+    f->model.linear_bits = 48;
+    f->model.phys_bits = 40;
+    f->model.xcr0_mask =
+        feature_has(&f->model.features, FEAT_AVX512F) ? 0xe7 : 7;
+    rows_list(&f->rows[0], &f->model, false);
+    rows_list(&f->rows[1], &f->model, true);
+    program_memory(f->memory);
+    return open_side(&f->interp, &engine_interp, &f->model) &&
+           open_side(&f->jit, &engine_jit, &f->model);
+}
+
+int main(int argc, char **argv)
+{
+    static struct fuzz f;
+    uint64_t count = 10000, only = UINT64_MAX;
+    int mode = -1;
+
+    case_seed = 1;
+    for (int k = 1; k + 1 < argc; k += 2) {
+        if (!strcmp(argv[k], "--count"))
+            count = strtoull(argv[k + 1], NULL, 0);
+        else if (!strcmp(argv[k], "--seed"))
+            case_seed = strtoull(argv[k + 1], NULL, 0);
+        else if (!strcmp(argv[k], "--case"))
+            only = strtoull(argv[k + 1], NULL, 0);
+        else if (!strcmp(argv[k], "--mode"))
+            mode = atoi(argv[k + 1]);
+    }
+    if (!start(&f)) {
+        puts("skipped: the jit does not run here");
+        return SKIPPED;
+    }
+    watch_open();
+    for (case_number = 0; case_number < count && f.reports < REPORTS_MAX;
+         case_number++)
+        if (only == UINT64_MAX || only == case_number) {
+            watch_note(case_seed, case_number);
+            one(&f, mode);
+        }
+    printf("%llu programs ran to their end, %llu to an exception, %llu too "
+           "long; %u differ\n",
+           (unsigned long long)f.ended[0], (unsigned long long)f.ended[1],
+           (unsigned long long)f.ended[2], f.reports);
+    vm_destroy(f.interp.vm);
+    vm_destroy(f.jit.vm);
+    return f.reports != 0;
+}

@@ -1,0 +1,1152 @@
+#include "jit_cases.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/endian.h"
+#include "x86/flags.h"
+#include "x86/ops/ops.h"
+#include "x86/opspec.h"
+
+/* ---- rows ---- */
+
+/* They tell time, chance or identity, or leave the comparison's reach. */
+static const char *const left_out[] = {
+    "rdtsc", "rdtscp", "rdpmc",  "rdpid",  "rdrand",    "rdseed",
+    "cpuid", "xgetbv", "rdpkru", "wrpkru", "serialize",
+};
+
+static bool is_left_out(const struct opcode *o)
+{
+    for (unsigned k = 0; k < ARRAY_LEN(left_out); k++)
+        if (!strcmp(o->name, left_out[k]))
+            return true;
+    return o->props &
+           (OP_SYSTEM | OP_ENDS | OP_STACK | OP_PRIV0 | OP_STRING | OP_BRANCH);
+}
+
+void rows_list(struct row_list *l, const struct cpu_model *m, bool wide)
+{
+    l->n = 0;
+    for (unsigned k = 0; k < opcode_count; k++) {
+        const struct opcode *o = &opcode_table[k];
+
+        if (!o->body || is_left_out(o) ||
+            (o->mode & (wide ? ROW_NO64 : ROW_ONLY64)) ||
+            (o->feature && !feature_has(&m->features, o->feature)) ||
+            (o->feature2 && !feature_has(&m->features, o->feature2)))
+            continue;
+        l->row[l->n++] = (uint16_t)k;
+    }
+}
+
+/* ---- bytes ---- */
+
+static void put(struct program *p, unsigned byte)
+{
+    p->code[p->n++] = (uint8_t)byte;
+}
+
+static void put32(struct program *p, uint32_t v)
+{
+    store_le32(p->code + p->n, v);
+    p->n += 4;
+}
+
+static bool full(const struct program *p)
+{
+    return p->n > PROGRAM_MAX - 200 || p->parts > PARTS_MAX - 20 || !p->budget;
+}
+
+/* A new instruction begins. */
+static void part(struct program *p)
+{
+    p->part[p->parts++] = (uint16_t)p->n;
+}
+
+static void rex(struct program *p, bool w, unsigned reg, unsigned index,
+                unsigned base)
+{
+    unsigned v = 0x40 | (unsigned)w << 3 | (reg >> 3) << 2 | (index >> 3) << 1 |
+                 base >> 3;
+
+    if (v != 0x40)
+        put(p, v);
+}
+
+static void modrm_reg(struct program *p, unsigned reg, unsigned rm)
+{
+    put(p, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static void modrm_mem(struct program *p, unsigned reg, unsigned base,
+                      int32_t disp)
+{
+    bool small = disp == (int8_t)disp;
+
+    put(p, (small ? 0x40 : 0x80) | (reg & 7) << 3 | (base & 7));
+    if ((base & 7) == 4)
+        put(p, 0x24);
+    if (small)
+        put(p, (uint8_t)disp);
+    else
+        put32(p, (uint32_t)disp);
+}
+
+/* [address], no registers */
+static void modrm_fixed(struct program *p, unsigned reg, uint32_t address)
+{
+    put(p, (reg & 7) << 3 | (p->wide ? 4 : 5));
+    if (p->wide)
+        put(p, 0x25);
+    put32(p, address);
+}
+
+/* mov reg, imm32 (zero-extended) */
+static void set_reg(struct program *p, unsigned reg, uint32_t v)
+{
+    part(p);
+    rex(p, false, 0, 0, reg);
+    put(p, 0xb8 | (reg & 7));
+    put32(p, v);
+    p->value[reg] = v;
+    if (p->pointers >> reg & 1)
+        p->known |= 1u << reg;
+}
+
+static unsigned any_reg(struct program *p)
+{
+    return rng_below(p->r, p->wide ? 16 : 8);
+}
+
+/* One that is no pointer. */
+static unsigned free_reg(struct program *p)
+{
+    unsigned reg;
+
+    do
+        reg = any_reg(p);
+    while (p->pointers >> reg & 1);
+    return reg;
+}
+
+static void changed(struct program *p, unsigned reg)
+{
+    p->known &= ~(1u << reg);
+}
+
+/* ---- pointers ---- */
+
+static uint32_t pick_address(struct program *p)
+{
+    struct rng *r = p->r;
+    uint32_t a = DATA_AT + 0x200 + rng_below(r, 0x3c00);
+
+    switch (rng_below(r, p->rough ? 16 : 160)) {
+    case 0: a = DATA_RO - 0x20 + rng_below(r, 0x40); break;
+    case 1: a = DATA_HOLE - 0x20 + rng_below(r, 0x30); break;
+    case 2: a = DATA_KERNEL - 0x20 + rng_below(r, 0x40); break;
+    default:
+        if (rng_one_in(r, 5))
+            a = DATA_AT + 0xfc0 + rng_below(r, 0x80);
+        break;
+    }
+    if (rng_one_in(r, 2))
+        a &= ~15u;
+    if (rng_one_in(r, 8))
+        a += ALIAS - (p->mode == CASE_32_FLAT ? ALIAS : 0);
+    return a;
+}
+
+/* A pointer register with (b: with the same bit 3) something known in it. */
+static unsigned pick_pointer(struct program *p, unsigned high)
+{
+    unsigned reg;
+    uint32_t set =
+        high == 16 ? p->pointers : p->pointers & (high ? 0xff00u : 0xffu);
+
+    if (!set)
+        return 16;
+    do
+        reg = any_reg(p);
+    while (!(set >> reg & 1));
+    if (!(p->known >> reg & 1) && !rng_one_in(p->r, 12))
+        set_reg(p, reg, reg == RSP ? pick_address(p) & ~7u : pick_address(p));
+    return reg;
+}
+
+static int32_t pick_disp(struct program *p, unsigned reg, unsigned align)
+{
+    int32_t d = (int32_t)rng_below(p->r, 128) - 64;
+
+    if (rng_one_in(p->r, 2))
+        d &= ~7;
+    if (rng_one_in(p->r, 20))
+        d *= 16;
+    if (align && !rng_one_in(p->r, 30))
+        d -= (int32_t)((p->value[reg] + (uint64_t)(int64_t)d) & align);
+    return d;
+}
+
+/* ---- instructions by row ---- */
+
+static bool has_implied(const struct opcode *o)
+{
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned place = operand_types[o->operand[k]].place;
+
+        if (place == AT_IMPLIED || place == AT_IMPLIED_ES)
+            return true;
+    }
+    return false;
+}
+
+static void note_writes(struct program *p, const struct insn *i)
+{
+    const struct opcode *o = insn_opcode(i);
+
+    for (unsigned k = 0; k < 4; k++) {
+        unsigned reg = i->opnd[k].reg;
+
+        if (i->opnd[k].kind == OPND_GPR &&
+            ((k == 0 && (o->props & OP_WRITES0)) ||
+             (k == 1 && (o->props & OP_WRITES1))))
+            changed(p, reg >= 16 ? reg & 3 : reg);
+    }
+    changed(p, RAX);
+    changed(p, RDX);
+    changed(p, RCX);
+}
+
+static bool writes_pointer(const struct program *p, const struct insn *i)
+{
+    struct program q = {.known = 0xffff};
+
+    note_writes(&q, i);
+    return p->pointers & ~q.known;
+}
+
+/* The row's bytes with a memory operand that makes sense. */
+static void put_with_memory(struct program *p, const struct insn *i,
+                            const uint8_t *bytes)
+{
+    unsigned at = insn_modrm_at(i), reg = bytes[at] >> 3 & 7, base, size = 1;
+    unsigned tail = i->len - i->imm_len;
+    int32_t disp;
+
+    base = pick_pointer(p, i->base < 16 ? i->base & 8 : 0);
+    for (unsigned k = 0; k < 4; k++)
+        if (i->opnd[k].kind == OPND_MEM)
+            size = i->opnd[k].size;
+    if (base == 16 || rng_one_in(p->r, p->rough ? 10 : 30)) {
+        part(p);
+        memcpy(p->code + p->n, bytes, at);
+        p->n += at;
+        modrm_fixed(p, reg, pick_address(p) & ~(size - 1));
+        if (p->wide && i->index < 16 && (i->index & 8)) /* SIB says r12 */
+            changed(p, R12);
+    } else {
+        disp =
+            pick_disp(p, base, insn_opcode(i)->props & OP_ALIGN ? size - 1 : 0);
+        part(p);
+        memcpy(p->code + p->n, bytes, at);
+        p->n += at;
+        if (insn_encoding(i) == ENC_EVEX || disp != (int8_t)disp) {
+            put(p, 0x80 | reg << 3 | (base & 7));
+            if ((base & 7) == 4)
+                put(p, 0x24);
+            put32(p, (uint32_t)disp);
+        } else {
+            modrm_mem(p, reg, base, disp);
+        }
+    }
+    memcpy(p->code + p->n, bytes + tail, i->imm_len);
+    p->n += i->imm_len;
+}
+
+/* [base + index * scale] */
+static void put_with_index(struct program *p, const struct insn *i,
+                           const uint8_t *bytes)
+{
+    unsigned at = insn_modrm_at(i), reg = bytes[at] >> 3 & 7, base;
+    unsigned index = (i->index < 16 ? i->index & 8 : 0) | rng_below(p->r, 8);
+    unsigned tail = i->len - i->imm_len;
+    int32_t disp;
+
+    base = pick_pointer(p, i->base < 16 ? i->base & 8 : 0);
+    if (index == RSP || base == 16 ||
+        (insn_opcode(i)->props & OP_ALIGN && !p->rough)) {
+        put_with_memory(p, i, bytes);
+        return;
+    }
+    if (!(p->pointers >> index & 1))
+        set_reg(p, index, rng_below(p->r, 32));
+    disp = pick_disp(p, base, 0);
+    part(p);
+    memcpy(p->code + p->n, bytes, at);
+    p->n += at;
+    put(p, 0x84 | reg << 3);
+    put(p, rng_below(p->r, 4) << 6 | (index & 7) << 3 | (base & 7));
+    put32(p, (uint32_t)disp);
+    memcpy(p->code + p->n, bytes + tail, i->imm_len);
+    p->n += i->imm_len;
+}
+
+static bool put_row(struct program *p, unsigned row)
+{
+    enum decode_mode mode = p->wide ? DECODE_64 : DECODE_32;
+    const struct opcode *o = &opcode_table[row];
+    uint8_t bytes[ENCODING_BYTES];
+    struct insn i;
+
+    encoding_of_row(p->r, mode, o, bytes);
+    if (x86_decode(&i, bytes, sizeof bytes, mode) != DECODE_OK || i.op != row)
+        return false;
+    if (writes_pointer(p, &i) && !rng_one_in(p->r, 10))
+        return false;
+    /* 16-bit addresses reach nothing of ours. */
+    if ((i.flags & INSN_MEM) && (i.asize == 2 || (i.flags & INSN_VSIB)) &&
+        !rng_one_in(p->r, 50))
+        return false;
+    if (o->body == op_div || o->body == op_idiv)
+        return false;
+    if (has_implied(o) && !rng_one_in(p->r, 20))
+        return false;
+    if (!(i.flags & INSN_MEM) || !insn_has_modrm(&i) || i.asize == 2 ||
+        (i.flags & INSN_VSIB) || has_implied(o)) {
+        part(p);
+        memcpy(p->code + p->n, bytes, i.len);
+        p->n += i.len;
+    } else if (rng_one_in(p->r, 5)) {
+        put_with_index(p, &i, bytes);
+    } else {
+        put_with_memory(p, &i, bytes);
+    }
+    note_writes(p, &i);
+    return true;
+}
+
+/* ---- shaped pieces ---- */
+
+static void some(struct program *p, unsigned n, const struct row_list *rows);
+
+static void a_row(struct program *p, const struct row_list *rows)
+{
+    unsigned row;
+
+    do { /* half of the rows are AVX-512's: the others come more often */
+        row = rows->row[rng_below(p->r, rows->n)];
+        if ((opcode_table[row].props & (OP_AVX512 | OP_AVX)) &&
+            !rng_one_in(p->r, 4))
+            row = rows->row[rng_below(p->r, rows->n)];
+        if (opcode_table[row].encoding == ENC_EVEX && !rng_one_in(p->r, 4))
+            continue;
+        break;
+    } while (true);
+    put_row(p, row);
+}
+
+/* A frequent integer instruction, register or memory. */
+static void an_integer(struct program *p)
+{
+    static const uint8_t ops[] = {
+        0x01, 0x03, 0x09, 0x0b, 0x11, 0x13, 0x19, 0x1b, 0x21, 0x23, 0x29,
+        0x2b, 0x31, 0x33, 0x39, 0x3b, 0x85, 0x89, 0x8b, 0x8b, 0x89, 0x00,
+        0x02, 0x10, 0x12, 0x28, 0x38, 0x88, 0x8a, 0x84, 0x8d};
+    unsigned op = ops[rng_below(p->r, sizeof ops)], reg = free_reg(p), base;
+    bool w = p->wide && rng_one_in(p->r, 2);
+    int32_t disp;
+
+    if (op != 0x8d && rng_one_in(p->r, 2)) {
+        unsigned rm = free_reg(p);
+
+        part(p);
+        if (rng_one_in(p->r, 8))
+            put(p, 0x66);
+        rex(p, w, reg, 0, rm);
+        put(p, op);
+        modrm_reg(p, reg, rm);
+        return;
+    }
+    base = pick_pointer(p, 16);
+    disp = pick_disp(p, base, 0);
+    part(p);
+    if (rng_one_in(p->r, 8))
+        put(p, 0x66);
+    rex(p, w, reg, 0, base);
+    put(p, op);
+    modrm_mem(p, reg, base, disp);
+}
+
+/* Several accesses at one base. */
+static void a_group(struct program *p)
+{
+    unsigned base = pick_pointer(p, 16);
+
+    for (unsigned n = 2 + rng_below(p->r, 4); n && !full(p); n--) {
+        unsigned reg = any_reg(p);
+        bool w = p->wide && rng_one_in(p->r, 2);
+        int32_t disp = pick_disp(p, base, 0);
+
+        if ((p->pointers >> reg & 1) && !rng_one_in(p->r, 20))
+            reg = free_reg(p);
+        part(p);
+        rex(p, w, reg, 0, base);
+        put(p, rng_one_in(p->r, 2) ? 0x8b : rng_one_in(p->r, 3) ? 0x13 : 0x89);
+        modrm_mem(p, reg, base, disp);
+        if (reg == base)
+            changed(p, base);
+        if (base == RSP && rng_one_in(p->r, 3)) {
+            int32_t by = (int32_t)rng_below(p->r, 16) * 8 - 64;
+
+            part(p);
+            rex(p, p->wide, 0, 0, RSP);
+            put(p, 0x83);
+            put(p, rng_one_in(p->r, 2) ? 0xc4 : 0xec);
+            put(p, (uint8_t)by);
+        }
+    }
+}
+
+static void a_push(struct program *p)
+{
+    unsigned reg = any_reg(p);
+
+    part(p);
+    if (rng_one_in(p->r, 12))
+        put(p, 0x66);
+    switch (rng_below(p->r, 6)) {
+    case 0:
+        put(p, 0x6a);
+        put(p, rng_below(p->r, 256));
+        break;
+    case 1:
+        p->n = p->part[p->parts - 1];
+        put(p, 0x68);
+        put32(p, (uint32_t)rng_next(p->r));
+        break;
+    case 2: put(p, 0x9c); break; /* pushf */
+    default:
+        rex(p, false, 0, 0, reg);
+        put(p, 0x50 | (reg & 7));
+        break;
+    }
+}
+
+static void a_pop(struct program *p)
+{
+    unsigned reg = rng_one_in(p->r, 12) ? any_reg(p) : free_reg(p);
+
+    part(p);
+    if (rng_one_in(p->r, 16))
+        put(p, 0x66);
+    rex(p, false, 0, 0, reg);
+    put(p, 0x58 | (reg & 7));
+    changed(p, reg);
+}
+
+static void a_stack(struct program *p)
+{
+    pick_pointer(p, 16);
+    if (!(p->known >> RSP & 1) && !rng_one_in(p->r, 8))
+        set_reg(p, RSP, pick_address(p) & ~7u);
+    for (unsigned n = 1 + rng_below(p->r, 4); n; n--)
+        if (rng_one_in(p->r, 2))
+            a_push(p);
+        else
+            a_pop(p);
+    switch (rng_below(p->r, 12)) {
+    case 0: /* enter 16, 0 or 1 */
+        part(p);
+        put(p, 0xc8);
+        put(p, 16);
+        put(p, 0);
+        put(p, rng_below(p->r, 2));
+        changed(p, RBP);
+        break;
+    case 1: /* leave */
+        set_reg(p, RBP, pick_address(p) & ~7u);
+        part(p);
+        put(p, 0xc9);
+        changed(p, RBP);
+        break;
+    case 2: /* push, pop [mem] */
+    case 3: {
+        unsigned base = pick_pointer(p, 16);
+        bool push = rng_one_in(p->r, 2);
+        int32_t disp = pick_disp(p, base, 0);
+
+        part(p);
+        rex(p, false, 0, 0, base);
+        put(p, push ? 0xff : 0x8f);
+        modrm_mem(p, push ? 6 : 0, base, disp);
+        break;
+    }
+    default: break;
+    }
+}
+
+static void a_flag_user(struct program *p)
+{
+    unsigned reg = free_reg(p), rm = free_reg(p), cc = rng_below(p->r, 16);
+
+    switch (rng_below(p->r, 10)) {
+    case 0:
+    case 1: /* setcc */
+        if (rm >= 4 && !p->wide)
+            rm = RAX;
+        part(p);
+        rex(p, false, 0, 0, rm);
+        put(p, 0x0f);
+        put(p, 0x90 | cc);
+        modrm_reg(p, 0, rm);
+        changed(p, rm);
+        changed(p, rm & 3);
+        break;
+    case 2:
+    case 3:
+    case 4: /* cmovcc */
+        part(p);
+        rex(p, p->wide && rng_one_in(p->r, 2), reg, 0, rm);
+        put(p, 0x0f);
+        put(p, 0x40 | cc);
+        modrm_reg(p, reg, rm);
+        break;
+    case 5:
+        part(p);
+        put(p, 0x9f); /* lahf */
+        changed(p, RAX);
+        break;
+    case 6:
+        part(p);
+        put(p, 0x9e); /* sahf */
+        break;
+    case 7:
+        part(p);
+        put(p, 0xf5 + (rng_below(p->r, 3) ? rng_below(p->r, 2) + 3 : 0));
+        break; /* cmc, clc, stc */
+    default:   /* inc, dec, shifts by cl or constant */
+        part(p);
+        rex(p, p->wide && rng_one_in(p->r, 2), 0, 0, rm);
+        switch (rng_below(p->r, 4)) {
+        case 0:
+            put(p, 0xff);
+            modrm_reg(p, rng_below(p->r, 2), rm);
+            break;
+        case 1:
+            put(p, 0xd3);
+            modrm_reg(p, rng_below(p->r, 8), rm);
+            break;
+        case 2:
+            put(p, 0xd1);
+            modrm_reg(p, rng_below(p->r, 8), rm);
+            break;
+        default:
+            put(p, 0xc1);
+            modrm_reg(p, rng_below(p->r, 8), rm);
+            put(p, rng_one_in(p->r, 3) ? 0 : rng_below(p->r, 70));
+            break;
+        }
+        break;
+    }
+}
+
+static void a_division(struct program *p)
+{
+    unsigned rm = any_reg(p), base = pick_pointer(p, 16);
+    bool w = p->wide && rng_one_in(p->r, 2), is_signed = rng_one_in(p->r, 2);
+    bool memory = rng_one_in(p->r, 3);
+    int32_t disp = pick_disp(p, base, 0);
+
+    if (!rng_one_in(p->r, 8)) {
+        part(p);
+        if (is_signed) { /* cdq, cqo */
+            rex(p, w, 0, 0, 0);
+            put(p, 0x99);
+        } else { /* xor edx, edx */
+            put(p, 0x31);
+            put(p, 0xd2);
+        }
+        if (!memory && rm != RAX && rm != RDX && !(p->pointers >> rm & 1)) {
+            set_reg(p, rm, 1 + rng_below(p->r, 100));
+        } else if (memory) { /* or dword [base + disp], 5 */
+            part(p);
+            rex(p, w, 0, 0, base);
+            put(p, 0x83);
+            modrm_mem(p, 1, base, disp);
+            put(p, 5);
+        }
+    }
+    part(p);
+    rex(p, w, 0, 0, memory ? base : rm);
+    put(p, rng_one_in(p->r, 12) ? 0xf6 : 0xf7);
+    if (memory)
+        modrm_mem(p, is_signed ? 7 : 6, base, disp);
+    else
+        modrm_reg(p, is_signed ? 7 : 6, rm);
+    put(p, 0x83); /* cmp edx, 5, as a division leaves no flag defined */
+    put(p, 0xfa);
+    put(p, 5);
+    changed(p, RAX);
+    changed(p, RDX);
+}
+
+static void a_string(struct program *p)
+{
+    static const uint8_t ops[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa,
+                                  0xab, 0xac, 0xad, 0xae, 0xaf};
+    unsigned prefix = rng_below(p->r, 3);
+
+    set_reg(p, RSI, pick_address(p));
+    set_reg(p, RDI, pick_address(p));
+    set_reg(p, RCX, rng_below(p->r, 40));
+    if (rng_one_in(p->r, 6)) {
+        part(p);
+        put(p, 0xfc + rng_below(p->r, 2));
+    }
+    part(p);
+    if (prefix)
+        put(p, 0xf1 + prefix);
+    rex(p, p->wide && rng_one_in(p->r, 2), 0, 0, 0);
+    put(p, ops[rng_below(p->r, sizeof ops)]);
+    changed(p, RSI);
+    changed(p, RDI);
+}
+
+/* jcc rel8 or rel32, jmp: to be bound; returns where the rel32 ends. */
+static unsigned jump_forward(struct program *p, int cc)
+{
+    part(p);
+    if (cc < 0) {
+        put(p, 0xe9);
+    } else {
+        put(p, 0x0f);
+        put(p, 0x80 | (unsigned)cc);
+    }
+    put32(p, 0);
+    return p->n;
+}
+
+static void bind(struct program *p, unsigned after)
+{
+    store_le32(p->code + after - 4, p->n - after);
+}
+
+static void a_skip(struct program *p, const struct row_list *rows)
+{
+    unsigned from =
+        jump_forward(p, rng_one_in(p->r, 8) ? -1 : (int)rng_below(p->r, 16));
+
+    some(p, 1 + rng_below(p->r, 4), rows);
+    bind(p, from);
+    if (rng_one_in(p->r, 3))
+        p->known &= ~0u << 16;
+}
+
+/* Back to `start` while the counter is positive. */
+static void count_down(struct program *p, uint32_t counter, unsigned start)
+{
+    part(p);
+    if (rng_one_in(p->r, 2)) {
+        put(p, 0xff); /* dec: keeps CF */
+        modrm_fixed(p, 1, counter);
+    } else {
+        put(p, 0x83);
+        modrm_fixed(p, 5, counter);
+        put(p, 1);
+    }
+    part(p);
+    put(p, 0x0f);
+    put(p, 0x8f);
+    put32(p, start - (p->n + 4));
+}
+
+static void set_counter(struct program *p, uint32_t counter, uint32_t v)
+{
+    part(p);
+    put(p, 0xc7);
+    modrm_fixed(p, 0, counter);
+    put32(p, v);
+}
+
+static void a_loop(struct program *p, const struct row_list *rows)
+{
+    uint32_t counter = COUNTERS + 4 * ++p->counters;
+    unsigned start;
+
+    set_counter(p, counter, 1 + rng_below(p->r, 6));
+    start = p->n;
+    some(p, 1 + rng_below(p->r, 4), rows);
+    count_down(p, counter, start);
+}
+
+/* lea reg, [rip + ?] or mov reg, imm32; where the four bytes end. */
+static unsigned load_address(struct program *p, unsigned reg)
+{
+    part(p);
+    rex(p, false, 0, 0, reg);
+    put(p, 0xb8 | (reg & 7));
+    put32(p, 0);
+    changed(p, reg);
+    return p->n;
+}
+
+static void bind_address(struct program *p, unsigned after)
+{
+    store_le32(p->code + after - 4, p->at + p->n);
+}
+
+static void a_call(struct program *p, const struct row_list *rows)
+{
+    unsigned how = rng_below(p->r, 5), address = 0, over, from = 0;
+    unsigned reg = free_reg(p), base;
+    int32_t disp;
+
+    if (!(p->known >> RSP & 1) && !rng_one_in(p->r, 10))
+        set_reg(p, RSP, pick_address(p) & ~7u);
+    if (how) {
+        address = load_address(p, reg);
+        if (rng_one_in(p->r, 60))
+            p->code[p->n - 4] ^= 1u << rng_below(p->r, 8);
+        if (p->wide && rng_one_in(p->r, 60)) { /* btc reg, 47 to 63 */
+            part(p);
+            rex(p, true, 0, 0, reg);
+            put(p, 0x0f);
+            put(p, 0xba);
+            modrm_reg(p, 7, reg);
+            put(p, 47 + rng_below(p->r, 17));
+        }
+    }
+    base = pick_pointer(p, 16);
+    disp = pick_disp(p, base, 0);
+    if (how == 1 || how == 2) {
+        part(p);
+        rex(p, p->wide, reg, 0, base);
+        put(p, 0x89);
+        modrm_mem(p, reg, base, disp);
+    }
+    part(p);
+    switch (how) {
+    case 0:
+        put(p, 0xe8);
+        put32(p, 0);
+        from = p->n;
+        break;
+    case 1:
+    case 2:
+        rex(p, false, 0, 0, base);
+        put(p, 0xff);
+        modrm_mem(p, 2, base, disp);
+        break;
+    default:
+        rex(p, false, 0, 0, reg);
+        put(p, 0xff);
+        modrm_reg(p, 2, reg);
+        break;
+    }
+    over = jump_forward(p, -1);
+    if (how)
+        bind_address(p, address);
+    else
+        bind(p, from);
+    some(p, 1 + rng_below(p->r, 3), rows);
+    part(p);
+    if (rng_one_in(p->r, 5)) {
+        put(p, 0xc2);
+        put(p, rng_below(p->r, 3) * 8);
+        put(p, 0);
+    } else {
+        put(p, 0xc3);
+    }
+    bind(p, over);
+    if (rng_one_in(p->r, 3))
+        changed(p, RSP);
+}
+
+/*
+ * To a label; in the last iteration, by the same branch, to where no code can
+ * be.
+ */
+static void to_nowhere(struct program *p)
+{
+    unsigned reg = free_reg(p), other = free_reg(p);
+    unsigned address = load_address(p, reg);
+
+    part(p);
+    if (rng_one_in(p->r, 3)) { /* mov other, reg */
+        rex(p, true, reg, 0, other);
+        put(p, 0x89);
+        modrm_reg(p, reg, other);
+    } else { /* xor other, other */
+        rex(p, false, other, 0, other);
+        put(p, 0x31);
+        modrm_reg(p, other, other);
+    }
+    part(p); /* bts other, 47 to 52 */
+    rex(p, true, 0, 0, other);
+    put(p, 0x0f);
+    put(p, 0xba);
+    modrm_reg(p, 5, other);
+    put(p, 47 + rng_below(p->r, 6));
+    part(p); /* cmp dword [counter], 1 */
+    put(p, 0x83);
+    modrm_fixed(p, 7, COUNTERS);
+    put(p, 1);
+    part(p); /* cmovne other, reg */
+    rex(p, true, other, 0, reg);
+    put(p, 0x0f);
+    put(p, 0x45);
+    modrm_reg(p, other, reg);
+    part(p);
+    if (rng_one_in(p->r, 3)) { /* push other; ret */
+        rex(p, false, 0, 0, other);
+        put(p, 0x50 | (other & 7));
+        put(p, 0xc3);
+    } else { /* call or jmp */
+        rex(p, false, 0, 0, other);
+        put(p, 0xff);
+        modrm_reg(p, rng_one_in(p->r, 2) ? 2 : 4, other);
+    }
+    bind_address(p, address);
+    changed(p, other);
+}
+
+static void an_indirect_jump(struct program *p)
+{
+    unsigned reg = free_reg(p), address = load_address(p, reg);
+
+    if (rng_one_in(p->r, 3)) {
+        part(p);
+        rex(p, false, 0, 0, reg);
+        put(p, 0x50 | (reg & 7));
+        part(p);
+        put(p, 0xc3);
+    } else {
+        part(p);
+        rex(p, false, 0, 0, reg);
+        put(p, 0xff);
+        modrm_reg(p, 4, reg);
+    }
+    while (rng_one_in(p->r, 2))
+        put(p, 0x90);
+    bind_address(p, address);
+}
+
+/* A store into the constant of a MOV near by, at its own or its other place. */
+static void a_self_change(struct program *p)
+{
+    unsigned reg = free_reg(p), target = free_reg(p), at;
+    uint32_t alias = p->mode != CASE_32_FLAT && rng_one_in(p->r, 2) ? ALIAS : 0;
+    bool before = rng_one_in(p->r, 2);
+
+    if (before) {
+        set_reg(p, target, 5);
+        at = p->n - 4;
+        part(p);
+        put(p, 0x90);
+    } else {
+        at = 0;
+    }
+    part(p);
+    rex(p, false, reg, 0, 0);
+    put(p, rng_one_in(p->r, 2) ? 0x89 : 0x01);
+    modrm_fixed(p, reg, 0);
+    if (before) {
+        store_le32(p->code + p->n - 4, p->at + at + alias);
+        return;
+    }
+    at = p->n;
+    if (rng_one_in(p->r, 2)) {
+        part(p);
+        put(p, 0x90);
+    }
+    set_reg(p, target, 7);
+    store_le32(p->code + at - 4, p->at + p->n - 4 + alias);
+}
+
+static void a_system(struct program *p)
+{
+    unsigned how = rng_below(p->r, p->user ? 2 : 4);
+
+    if (!(p->known >> RSP & 1))
+        set_reg(p, RSP, pick_address(p) & ~7u);
+    part(p);
+    switch (how) {
+    case 0: /* pushf; change; popf */
+        put(p, 0x9c);
+        part(p);
+        rex(p, p->wide, 0, 0, 0);
+        put(p, 0x81); /* xor dword [rsp], … */
+        put(p, 0x34);
+        put(p, 0x24);
+        put32(p, (uint32_t)rng_next(p->r) & (FLAGS_STATUS | FLAG_ID));
+        part(p);
+        put(p, 0x9d);
+        break;
+    case 1: /* pushf; pop reg */
+        put(p, 0x9c);
+        a_pop(p);
+        break;
+    case 2: put(p, 0xfa); break; /* cli */
+    default: put(p, 0xfb); break;
+    }
+}
+
+static void one(struct program *p, const struct row_list *rows)
+{
+    unsigned deep = p->depth < 3 ? 0 : 6;
+
+    p->budget--;
+    switch (rng_below(p->r, 44) + deep) {
+    case 0:
+    case 1:
+    case 2: a_skip(p, rows); break;
+    case 3: a_loop(p, rows); break;
+    case 4:
+    case 5: a_call(p, rows); break;
+    case 6:
+        if (p->wide && rng_one_in(p->r, 8))
+            to_nowhere(p);
+        else
+            an_indirect_jump(p);
+        break;
+    case 7: a_self_change(p); break;
+    case 8: a_system(p); break;
+    case 9:
+    case 10: a_string(p); break;
+    case 11:
+    case 12: a_division(p); break;
+    case 13:
+    case 14:
+    case 15: a_stack(p); break;
+    case 16:
+    case 17:
+    case 18: a_group(p); break;
+    case 19:
+    case 20:
+    case 21:
+    case 22: a_flag_user(p); break;
+    case 23:
+    case 24:
+    case 25:
+    case 26:
+    case 27:
+    case 28: an_integer(p); break;
+    default: a_row(p, rows); break;
+    }
+}
+
+static void some(struct program *p, unsigned n, const struct row_list *rows)
+{
+    p->depth++;
+    while (n-- && !full(p))
+        one(p, rows);
+    p->depth--;
+}
+
+void program_make(struct program *p, struct rng *r, enum case_mode mode,
+                  const struct row_list *rows)
+{
+    unsigned start, n;
+
+    memset(p, 0, sizeof *p);
+    p->r = r;
+    p->mode = mode;
+    p->wide = mode <= CASE_64_USER;
+    p->user = mode == CASE_64_USER || mode == CASE_COMPAT_USER;
+    p->at = CODE_AT + 0x40 + rng_below(r, 0x300);
+    if (rng_one_in(r, 3)) /* where it crosses into the next page */
+        p->at = CODE_AT + 0x1000 - rng_below(r, 200);
+    for (unsigned reg = 0; reg < (p->wide ? 16u : 8u); reg++)
+        if (reg == RSP || (reg > RDX && rng_one_in(r, 3)))
+            p->pointers |= 1u << reg;
+    p->rough = rng_one_in(r, 4);
+    n = 3 + rng_below(r, rng_one_in(r, 3) ? 58 : 14);
+    p->budget = 2 * n;
+    set_counter(p, COUNTERS, 8 + rng_below(r, 8));
+    start = p->n;
+    for (unsigned reg = 0; reg < 16; reg++)
+        if (p->pointers >> reg & 1)
+            set_reg(p, reg,
+                    reg == RSP ? pick_address(p) & ~7u : pick_address(p));
+    while (n-- && !full(p))
+        one(p, rows);
+    count_down(p, COUNTERS, start);
+    part(p);
+    if (p->user) {
+        put(p, 0xcd); /* int 0x21 */
+        put(p, 0x21);
+    } else {
+        put(p, 0xf4); /* hlt */
+    }
+    p->part[p->parts] = (uint16_t)p->n;
+}
+
+/* ---- registers ---- */
+
+static uint64_t value(struct rng *r)
+{
+    static const uint64_t corners[] = {0,
+                                       1,
+                                       2,
+                                       ~0ull,
+                                       0x7f,
+                                       0x80,
+                                       0xff,
+                                       0x7fff,
+                                       0x8000,
+                                       0xffff,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       0x7fffffffffffffff,
+                                       0x8000000000000000,
+                                       0x100000000};
+    uint64_t v = rng_next(r);
+
+    switch (rng_below(r, 5)) {
+    case 0: return corners[rng_below(r, ARRAY_LEN(corners))];
+    case 1: return v >> rng_below(r, 64);
+    case 2: return (uint64_t)((int64_t)v >> rng_below(r, 64));
+    default: return v;
+    }
+}
+
+static void segments(const struct program *p, struct x86_state *s)
+{
+    unsigned dpl = p->user ? 3 : 0;
+
+    for (unsigned n = 0; n < 6; n++)
+        s->seg[n] = (struct x86_seg){0, 0xffffffff, 0xc093 | dpl << 5,
+                                     (uint16_t)((p->user ? 0x20 : 0x10) | dpl)};
+    s->seg[CS].attr = (p->wide ? 0xa09b : 0xc09b) | dpl << 5;
+    s->seg[CS].sel = (uint16_t)((p->wide ? (p->user ? 0x18 : 0x08)
+                                         : (p->user ? 0x30 : 0x28)) |
+                                dpl);
+    s->seg[FS].base = 0x48;
+    s->seg[GS].base = 0x1000;
+    s->cpl = (uint8_t)dpl;
+    s->tr = (struct x86_seg){TSS, 0x67, 0x8b, 0x38};
+    s->gdt = (struct x86_table){GDT, 0x3f};
+    s->idt = p->mode == CASE_32_FLAT ? (struct x86_table){IDT32, 0x7ff}
+                                     : (struct x86_table){IDT64, 0xfff};
+}
+
+static void fill_fpu(struct rng *r, struct x86_state *s)
+{
+    uint8_t *fx = s->fxsave;
+
+    memset(fx, 0, sizeof s->fxsave);
+    store_le16(fx, rng_one_in(r, 24) ? 0x340 : 0x37f);
+    fx[4] = rng_one_in(r, 2) ? 0xff : (uint8_t)rng_next(r);
+    for (unsigned n = 0; n < 8; n++) {
+        store_le64(fx + 32 + 16 * n, rng_next(r) | 1ull << 63);
+        store_le16(fx + 40 + 16 * n, rng_one_in(r, 3)
+                                         ? (uint16_t)rng_next(r)
+                                         : 0x3ff0 + rng_below(r, 32));
+    }
+    s->mxcsr = rng_one_in(r, 24) ? (uint32_t)rng_next(r) & 0xffbf
+                                 : 0x1f80 | rng_below(r, 4) << 13;
+    for (unsigned n = 0; n < 32; n++)
+        for (unsigned k = 0; k < 64; k += 8)
+            store_le64(s->zmm[n] + k, value(r));
+    for (unsigned n = 0; n < 8; n++)
+        s->k[n] = value(r);
+}
+
+void program_state(const struct program *p, struct x86_state *s,
+                   const struct cpu_model *m)
+{
+    bool vectors512 = m->xcr0_mask & XCR0_ZMM_HI256;
+
+    memset(s, 0, sizeof *s);
+    x86_state_reset(s, m, true, false);
+    for (unsigned n = 0; n < 16; n++)
+        s->gpr[n] = value(p->r);
+    if (!p->wide)
+        for (unsigned n = 0; n < 16; n++)
+            s->gpr[n] = n < 8 ? (uint32_t)s->gpr[n] : 0;
+    fill_fpu(p->r, s);
+    if (!vectors512) {
+        memset(s->k, 0, sizeof s->k);
+        for (unsigned n = 0; n < 32; n++)
+            memset(s->zmm[n] + (n < 16 ? 32 : 0), 0, n < 16 ? 32 : 64);
+    }
+    s->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+    s->efer = EFER_SCE | EFER_NXE;
+    if (p->mode != CASE_32_FLAT) {
+        s->cr0 |= CR0_PG;
+        s->efer |= EFER_LME | EFER_LMA;
+    }
+    s->cr3 = TABLES;
+    s->xcr0 = m->xcr0_mask & (XCR0_X87 | XCR0_SSE | XCR0_AVX | 0xe0);
+    segments(p, s);
+    s->rip = p->at;
+    s->rflags = FLAG_1 | (rng_next(p->r) & FLAGS_STATUS);
+    if (rng_one_in(p->r, 2))
+        s->rflags |= FLAG_IOPL;
+}
+
+/* ---- memory ---- */
+
+static void make_tables(uint8_t *ram)
+{
+    uint8_t *pt = ram + TABLES + 0x3000;
+
+    for (unsigned n = 0; n < 3; n++)
+        store_le64(ram + TABLES + n * 0x1000, (TABLES + (n + 1) * 0x1000) | 7);
+    for (uint64_t a = 0x1000; a < RAM_SIZE; a += 0x1000) {
+        bool program = a >= CODE_AT && a < CODE_AT + CODE_SIZE;
+        bool data = (a >= DATA_AT && a < DATA_END) || a == COUNTERS;
+        uint64_t e = a | 3;
+
+        if (program || data)
+            e |= 4;
+        if (a == DATA_RO)
+            e &= ~2ull;
+        if (a == DATA_KERNEL)
+            e &= ~4ull;
+        if (a == DATA_HOLE || (a > COUNTERS && !program && !data))
+            e = 0;
+        store_le64(pt + (a >> 12) * 8, e);
+        if (program || (data && a != COUNTERS))
+            store_le64(pt + ((a + ALIAS) >> 12) * 8, e);
+    }
+}
+
+static void make_gates(uint8_t *ram)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        uint32_t to = STUBS_AT + v * 16;
+
+        ram[to] = 0xf4;
+        store_le32(ram + IDT64 + v * 16, 0x08 << 16 | to);
+        store_le32(ram + IDT64 + v * 16 + 4, 0xee01);
+        store_le32(ram + IDT32 + v * 8, 0x28 << 16 | to);
+        store_le32(ram + IDT32 + v * 8 + 4, 0xee00);
+    }
+}
+
+void program_memory(uint8_t *ram)
+{
+    static const uint64_t gdt[] = {0,
+                                   0x00af9b000000ffff,
+                                   0x00cf93000000ffff,
+                                   0x00affb000000ffff,
+                                   0x00cff3000000ffff,
+                                   0x00cf9b000000ffff,
+                                   0x00cffb000000ffff};
+    struct rng r = {7};
+
+    memset(ram, 0, RAM_SIZE);
+    make_tables(ram);
+    make_gates(ram);
+    for (unsigned n = 0; n < ARRAY_LEN(gdt); n++)
+        store_le64(ram + GDT + n * 8, gdt[n]);
+    store_le64(ram + TSS + 4, IST_TOP);
+    store_le64(ram + TSS + 0x24, IST_TOP);
+    store_le16(ram + TSS + 0x66, 0x68);
+    for (unsigned a = DATA_AT; a < DATA_END; a += 8)
+        store_le64(ram + a, value(&r));
+}

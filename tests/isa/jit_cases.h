@@ -1,0 +1,79 @@
+/*
+ * Random programs that end by themselves, with the registers they start from:
+ * for running twice, by two engines, with the same result.
+ *
+ * Physical memory, the same in every case (linear is physical, but for the
+ * aliases at ALIAS + physical address):
+ */
+#ifndef TESTS_ISA_JIT_CASES_H
+#define TESTS_ISA_JIT_CASES_H
+
+#include "encodings.h"
+#include "x86/cpuid.h"
+#include "x86/state.h"
+
+enum {
+    TABLES = 0x1000, /* four pages of page tables */
+    GDT = 0x5000,
+    TSS = 0x6000,
+    IDT64 = 0x7000,
+    STUBS_AT = 0x8000, /* 16 bytes a vector: HLT */
+    IST_TOP = 0xa000,
+    COUNTERS = 0xa000, /* of loops */
+    IDT32 = 0xb000,
+    CODE_AT = 0x10000,
+    CODE_SIZE = 0x3000,
+    DATA_AT = 0x14000, /* four pages, then: */
+    DATA_RO = 0x18000,
+    DATA_HOLE = 0x1a000,
+    DATA_KERNEL = 0x1c000, /* supervisor's */
+    DATA_END = 0x1d000,
+    RAM_SIZE = 0x20000,
+    ALIAS = 0x30000, /* code and data pages are here again */
+};
+
+enum case_mode {
+    CASE_64_KERNEL,
+    CASE_64_USER,
+    CASE_COMPAT_KERNEL,
+    CASE_COMPAT_USER,
+    CASE_32_FLAT, /* no paging */
+    CASE_MODES
+};
+
+enum { PROGRAM_MAX = 2600, PARTS_MAX = 700 };
+
+struct program {
+    struct rng *r;
+    enum case_mode mode;
+    bool wide, user;
+    bool rough;  /* faults are likely */
+    uint32_t at; /* where it runs */
+    uint8_t code[PROGRAM_MAX + 64];
+    unsigned n;
+    /* Instructions one by one: what may be replaced by NOPs. */
+    uint16_t part[PARTS_MAX];
+    unsigned parts;
+    /* Pointer registers and what is known to be in them. */
+    uint32_t pointers, known;
+    uint64_t value[16];
+    unsigned depth, counters, budget;
+};
+
+struct row_list {
+    uint16_t row[8192];
+    unsigned n;
+};
+
+/* The rows that programs are made of. */
+void rows_list(struct row_list *l, const struct cpu_model *m, bool wide);
+/* Makes a program of that mode. */
+void program_make(struct program *p, struct rng *r, enum case_mode mode,
+                  const struct row_list *rows);
+/* Registers to start it with. */
+void program_state(const struct program *p, struct x86_state *s,
+                   const struct cpu_model *m);
+/* Everything but the program: RAM_SIZE bytes. */
+void program_memory(uint8_t *ram);
+
+#endif

@@ -1,0 +1,76 @@
+#include "jit_watch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static struct {
+    struct vcpu *volatile running;
+    volatile uint64_t runs;
+    uint64_t seen;
+    volatile sig_atomic_t late;
+    uint64_t seed, number;
+} watch;
+
+/* Who runs at two ticks is late. */
+static void tick(int sig)
+{
+    struct vcpu *v = watch.running;
+
+    (void)sig;
+    if (v && watch.seen == watch.runs) {
+        watch.late = 1;
+        atomic_fetch_or(&v->events, VCPU_KICK);
+        v->engine->kick(v);
+    }
+    watch.seen = watch.runs;
+}
+
+static void crash(int sig)
+{
+    char text[120];
+    int n = snprintf(
+        text, sizeof text, "signal %d in --seed %llu --case %llu\n", sig,
+        (unsigned long long)watch.seed, (unsigned long long)watch.number);
+
+    if (write(1, text, (size_t)n) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+void watch_open(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    static uint8_t stack[65536];
+    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction a = {.sa_handler = crash, .sa_flags = SA_ONSTACK};
+    struct itimerval every = {{0, 250000}, {0, 250000}};
+
+    sigaltstack(&alternative, NULL);
+    for (unsigned n = 0; n < sizeof fatal / sizeof fatal[0]; n++)
+        sigaction(fatal[n], &a, NULL);
+    a.sa_handler = tick;
+    a.sa_flags = SA_ONSTACK | SA_RESTART;
+    sigaction(SIGALRM, &a, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
+}
+
+void watch_note(uint64_t seed, uint64_t number)
+{
+    watch.seed = seed;
+    watch.number = number;
+}
+
+enum stop watch_run(struct vcpu *v, bool *late)
+{
+    enum stop stop;
+
+    watch.late = 0;
+    watch.runs++;
+    watch.running = v;
+    stop = v->engine->run(v);
+    watch.running = NULL;
+    *late = watch.late;
+    return stop;
+}
