@@ -36,12 +36,13 @@ core: build
 	@tools/setup.sh build
 	@tests/core.sh
 
-# Fixed work natively, under QEMU and under each engine.
+# Fixed work natively, under QEMU and under each engine: docs/bench.md.
+# ARGS="--only NAME", ARGS=--help
 bench:
-	@tools/setup.sh test
+	@tools/setup.sh bench
 	@$(MAKE) --no-print-directory build
-	@tools/demo-guest.sh
-	@tests/perf/bench.sh $(BUILD) $(ARGS)
+	@tools/bench-guest.sh
+	@tests/perf/bench.py --lodge $(BUILD)/lodge $(ARGS)
 
 # The long runs of the instruction fuzzers (the tests have short ones).
 fuzz-isa:
