@@ -99,9 +99,11 @@ class Lines:
 
     def __iter__(self):
         rest = b""
+        self.renew()
         while True:
-            if not self.selector.select(self.limit):
-                raise Failure(f"silent for {self.limit} s")
+            left = self.deadline - time.monotonic()
+            if left <= 0 or not self.selector.select(left):
+                raise Failure(f"stuck for {self.limit} s")
             data = os.read(self.process.stdout.fileno(), 65536)
             now = self.clock()
             if not data:
@@ -112,20 +114,32 @@ class Lines:
             for line in lines:
                 yield now, line.decode("latin1").strip()
 
+    def renew(self):
+        """There was progress. Kernels complain while they are stuck, so not
+        every line is."""
+        self.deadline = time.monotonic() + self.limit
+
     def clock(self):
         if self.cpu_time:
             return cpu_clock(self.process.pid)
         return time.monotonic()
 
-    def close(self):
+    def close(self, patience):
         """The process ends by itself, or is ended."""
         try:
-            return self.process.wait(10)
+            return self.process.wait(patience)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
         finally:
+            self.selector.close()
             self.process.stdout.close()
+
+
+def last_line(file):
+    with open(file, "rb") as f:
+        lines = f.read().decode("latin1").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 class Session:
@@ -141,8 +155,10 @@ class Session:
         self.begin = 0
         self.said = ""
         self.fatal = ""
+        self.done = False
 
     def line(self, now, start, text):
+        """Whether it is a line of progress."""
         word, _, rest = text.partition(" ")
         if word == "INIT":
             self.boot = (now - start) * 1000
@@ -161,27 +177,33 @@ class Session:
             self.current = None
         elif word == "FATAL" or "Kernel panic" in text:
             self.fatal = text
-        return word == "DONE"
+        elif word == "DONE":
+            self.done = True
+        elif word != "WARM":
+            return False
+        return True
 
     def run(self, command, log, limit, cpu_time, label):
         lines = Lines(command, log, limit, cpu_time)
-        why, done = "", False
+        why, patience = "", 0
         try:
+            note(f"{label}: boot")
             for now, text in lines:
                 if self.line(now, lines.start, text):
-                    done = True
+                    lines.renew()
+                if self.done:
                     break
                 if self.current:
                     note(f"{label}: {self.current}")
-                elif self.boot is None:
-                    note(f"{label}: boot")
+            patience = 10
         except Failure as e:
             why = str(e)
-            os.killpg(lines.process.pid, signal.SIGKILL)
-        status = lines.close()
-        if done:
+        finally:
+            status = lines.close(patience)
+        if self.done:
             return
-        why = self.fatal or why or f"ended early with status {status}"
+        why = self.fatal or why or (
+            f"ended early with status {status}: {last_line(log.name)}")
         if self.current:
             self.failed[self.current] = why
         else:
@@ -340,7 +362,7 @@ def arguments():
     p.add_argument("--no-tcg", action="store_true", help="leave QEMU out")
     p.add_argument("--runs", type=int, default=3, help="rounds (3)")
     p.add_argument("--limit", type=int, default=180,
-                   help="seconds of silence after which a guest is ended (180)")
+                   help="seconds without progress after which a guest is ended (180)")
     p.add_argument("--cpu-time", action="store_true",
                    help="CPU time of all threads instead of time elapsed: "
                    "for a busy host")
@@ -353,6 +375,8 @@ def arguments():
 
 
 def main():
+    # Guests run in sessions of their own: none may be left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     work = read_list()
     if options.only:
