@@ -24,8 +24,6 @@ enum {
     PIC_MASTER = 0x20,
     PIC_SLAVE = 0xa0,
     ELCR2 = 0x4d1,
-    PIT_COUNTER0 = 0x40,
-    PIT_CONTROL = 0x43,
     PORT_92 = 0x92,
     PORT_92_A20 = 2,
 
@@ -76,14 +74,6 @@ static void init_pics(struct env *env)
     /* The SCI is level-triggered; PCI's interrupts were done with the bus. */
     outb(env, ELCR2,
          (unsigned)space_read_locked(env->io, ELCR2, 1) | BIT(ACPI_SCI - 8));
-}
-
-/* 18.2 ticks a second, as every BIOS leaves it. */
-static void init_pit(struct env *env)
-{
-    outb(env, PIT_CONTROL, 0x36);
-    outb(env, PIT_COUNTER0, 0);
-    outb(env, PIT_COUNTER0, 0);
 }
 
 /* 115200 baud, 8 bits, no parity: small kernels only write. */
@@ -147,7 +137,8 @@ int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e)
         return r;
     init_power(env);
     init_pics(env);
-    init_pit(env);
+    /* The 8254 is left standing: unlike a BIOS we need no tick, and it would
+       wake the host 18 times a second for nothing. */
     init_serials(env);
     init_ioapic(env, ioapic_id);
     outb(env, PORT_92, PORT_92_A20);

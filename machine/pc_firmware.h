@@ -11,7 +11,7 @@
 #include "x86/cpuid.h"
 #include "x86/state.h"
 
-/* Shadow RAM, PCI, power management, 8259s, 8254, IOAPIC, A20. */
+/* Shadow RAM, PCI, power management, 8259s, serial ports, IOAPIC, A20. */
 int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e);
 
 /* Memory types: RAM is write-back, the PCI hole and the VGA window are not

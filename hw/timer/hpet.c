@@ -173,13 +173,14 @@ static void legacy_input(void *ctx, unsigned n, bool level)
 
 /* --- matches --- */
 
+/* Without an interrupt nobody has to be woken: catch_up() sees the match. */
 static void arm(struct hpet_timer *t, uint64_t not_before)
 {
     struct hpet *h = t->hpet;
     struct env *env = h->dev.env;
     uint64_t at = UINT64_MAX, ticks;
 
-    if (enabled(h) && t->waiting) {
+    if (may_interrupt(t) && t->waiting) {
         ticks = t->due - h->counter;
         if (ticks < (UINT64_MAX - h->base) / TICK_NS)
             at = MAX(h->base + ticks * TICK_NS, not_before);
@@ -220,13 +221,33 @@ static void advance(struct hpet_timer *t, uint64_t now)
     }
 }
 
+static bool is_due(const struct hpet_timer *t, uint64_t now)
+{
+    return enabled(t->hpet) && t->waiting && now - t->due <= UINT64_MAX / 2;
+}
+
+/* The matches of timers that may not interrupt, before anybody looks. */
+static void catch_up(struct hpet *h)
+{
+    uint64_t now = counter(h);
+
+    for (unsigned n = 0; n < TIMERS; n++) {
+        struct hpet_timer *t = &h->timer[n];
+
+        if (may_interrupt(t) || !is_due(t, now))
+            continue;
+        advance(t, now);
+        interrupt(t);
+    }
+}
+
 static void timer_due(void *ctx)
 {
     struct hpet_timer *t = ctx;
     struct hpet *h = t->hpet;
     uint64_t now = counter(h);
 
-    if (!enabled(h) || !t->waiting || now - t->due > UINT64_MAX / 2) {
+    if (!is_due(t, now)) {
         arm(t, 0);
         return;
     }
@@ -361,8 +382,10 @@ static void write64(struct hpet *h, unsigned r, uint64_t v, uint64_t mask)
 
 static uint64_t page_read(void *dev, uint64_t off, unsigned bytes)
 {
-    uint64_t v = read64(dev, off & ~7u);
+    uint64_t v;
 
+    catch_up(dev);
+    v = read64(dev, off & ~7u);
     return bytes == 8 ? v : (uint32_t)(v >> 8 * (off & 4));
 }
 
@@ -370,6 +393,7 @@ static void page_write(void *dev, uint64_t off, uint64_t v, unsigned bytes)
 {
     unsigned shift = 8 * (off & 4);
 
+    catch_up(dev);
     if (bytes == 8)
         write64(dev, (unsigned)off, v, UINT64_MAX);
     else
