@@ -70,8 +70,9 @@ static bool is_canonical(gva_t a)
 }
 
 /*
- * The checks that flat segments skip: in 64-bit code canonical addresses,
- * elsewhere the 4 GB limit. Returns the address as it wraps.
+ * The check that flat segments skip: in 64-bit code addresses are canonical.
+ * Elsewhere nothing exceeds a limit of 4 GB: addresses wrap, as measured (SDM
+ * 5.3 leaves it open). Returns the address as it wraps.
  */
 static gva_t check_address(struct cpu *c, gva_t a, unsigned n)
 {
@@ -80,9 +81,6 @@ static gva_t check_address(struct cpu *c, gva_t a, unsigned n)
             raise_address(c, a);
         return a;
     }
-    if ((a + n - 1) >> 32 && !(a >> 32) && (c->mode_key & MODE_FLAT) &&
-        (!c->insn || c->insn->seg < FS))
-        raise_address(c, a);
     return (uint32_t)a;
 }
 
@@ -247,8 +245,8 @@ static uint64_t read_in_mode(struct cpu *c, gva_t a, unsigned n,
     if (head >= n)
         return place_read(c, &first, n);
     second = resolve(c, next_page(c, a), mode, false);
-    return place_read(c, &first, head) |
-           place_read(c, &second, n - head) << 8 * head;
+    return place_read(c, &first, head) | place_read(c, &second, n - head)
+                                             << 8 * head;
 }
 
 static void write_in_mode(struct cpu *c, gva_t a, uint64_t v, unsigned n,
@@ -440,8 +438,7 @@ void mem_rmw_end(struct cpu *c)
 gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
 {
     bool user = c->s.cpl == 3, readonly;
-    struct itlb_entry *e =
-        &c->itlb[user][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+    struct itlb_entry *e = &c->itlb[user][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
     struct walk w;
 
     if (likely(e->tag == (a & PAGE_MASK))) {

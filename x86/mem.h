@@ -50,7 +50,8 @@ gva_t x86_linear_checked(struct cpu *c, unsigned seg, uint64_t offset,
 static ALWAYS_INLINE gva_t x86_linear(struct cpu *c, unsigned seg,
                                       uint64_t offset, unsigned n, bool write)
 {
-    if (likely((c->mode_key & MODE_FLAT) && seg < FS))
+    /* Code segments cannot be written; 64-bit code has no CS overrides. */
+    if (likely((c->mode_key & MODE_FLAT) && seg < FS && !(write && seg == CS)))
         return offset;
     if (c->mode_key & MODE_CODE64)
         return offset + c->s.seg[seg].base;

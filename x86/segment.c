@@ -18,7 +18,8 @@ bool seg_within(const struct x86_seg *s, uint64_t offset, unsigned n)
     if ((s->attr & (SEG_S | SEG_CODE | SEG_DOWN)) == (SEG_S | SEG_DOWN))
         return offset > s->limit &&
                last <= (s->attr & SEG_DB ? 0xffffffff : 0xffff);
-    return last <= s->limit;
+    /* With a limit of 4 GB addresses wrap, as measured (SDM 5.3). */
+    return last <= s->limit || s->limit == 0xffffffff;
 }
 
 void seg_check_rip(struct cpu *c, const struct x86_seg *cs, uint64_t rip,

@@ -15,21 +15,19 @@
 /* Not for a comparison: they tell time, chance or identity, reach the kernel
    or the hypervisor, or would change what this process stands on. */
 static const char *const left_out[] = {
-    "rdtsc",    "rdtscp",    "rdpmc",
-    "rdpid",    "rdrand",    "rdseed",
-    "cpuid",    "xgetbv",    "rdpkru",
-    "wrpkru",   "syscall",   "sysret",
-    "sysenter", "sysexit",   "vmcall",
-    "vmmcall",  "int",       "int3",
-    "int1",     "retf",      "iret/iretd/iretq",
-    "lss",      "lfs",       "lgs",
-    "lar",      "lsl",       "verr",
-    "verw",     "sgdt",      "sidt",
-    "sldt",     "str",       "smsw",
-    "rdfsbase", "wrfsbase",  "xsave",
-    "xsave64",  "xsaveopt",  "xsaveopt64",
-    "xsavec",   "xsavec64",  "xrstor",
-    "xrstor64", "serialize",
+    "rdtsc",    "rdtscp",     "rdpmc",
+    "rdpid",    "rdrand",     "rdseed",
+    "cpuid",    "xgetbv",     "rdpkru",
+    "wrpkru",   "syscall",    "sysret",
+    "sysenter", "sysexit",    "vmcall",
+    "vmmcall",  "int",        "int3",
+    "int1",     "retf",       "iret/iretd/iretq",
+    "lss",      "lfs",        "lgs",
+    "lar",      "lsl",        "verr",
+    "verw",     "sgdt",       "sidt",
+    "sldt",     "str",        "smsw",
+    "rdfsbase", "wrfsbase",   "serialize",
+    "xsaveopt", "xsaveopt64", /* may leave out what has not changed */
 };
 
 static bool is_left_out(const struct opcode *o)
@@ -70,21 +68,26 @@ static bool host_has(enum x86_feature f)
            1;
 }
 
-static bool can_run(const struct opcode *o, const struct cpu_model *m)
+static bool can_run(const struct opcode *o, const struct cpu_model *m,
+                    enum decode_mode mode)
 {
-    return !(o->mode & ROW_NO64) && host_has(o->feature) &&
-           host_has(o->feature2) && feature_has(&m->features, o->feature) &&
+    if (mode != DECODE_64 && o->encoding == ENC_LEGACY && o->w == W_W1)
+        return false; /* needs a REX prefix */
+    return !(o->mode & (mode == DECODE_64 ? ROW_NO64 : ROW_ONLY64)) &&
+           host_has(o->feature) && host_has(o->feature2) &&
+           feature_has(&m->features, o->feature) &&
            feature_has(&m->features, o->feature2) && !is_left_out(o) &&
            (!(o->props & OP_AVX) || native_vector_bytes() >= 32) &&
            (!(o->props & OP_AVX512) || native_vector_bytes() >= 64);
 }
 
-unsigned cases_rows(uint16_t *rows, const struct cpu_model *m, const char *only)
+unsigned cases_rows(uint16_t *rows, const struct cpu_model *m,
+                    enum decode_mode mode, const char *only)
 {
     unsigned n = 0;
 
     for (unsigned k = 0; k < opcode_count; k++)
-        if (can_run(&opcode_table[k], m) &&
+        if (can_run(&opcode_table[k], m, mode) &&
             (!only || !strcmp(only, opcode_table[k].name)))
             rows[n++] = (uint16_t)k;
     return n;
@@ -284,15 +287,23 @@ static void fill_operands(struct host_case *c)
 
 /* ---- memory ---- */
 
+static bool is_xsave(const struct host_case *c)
+{
+    return !strncmp(c->row->name, "xsave", 5) ||
+           !strncmp(c->row->name, "xrstor", 6);
+}
+
 static unsigned operand_bytes(const struct host_case *c)
 {
+    if (is_xsave(c))
+        return 2688; /* as far as ZMM16 to ZMM31 reach */
     if (!strncmp(c->row->name, "fx", 2) && (c->row->props & OP_SYSTEM) == 0 &&
         c->row->operand[0] == OT_M)
         return 512;
     for (unsigned k = 0; k < 4; k++)
         if (c->i.opnd[k].kind == OPND_MEM && c->i.opnd[k].size)
             return c->i.opnd[k].size;
-    return c->i.osize;
+    return (c->row->props & OP_MASKED) ? 16 : c->i.osize; /* MASKMOVDQU */
 }
 
 bool case_in_pieces(const struct host_case *c)
@@ -304,7 +315,7 @@ bool case_in_pieces(const struct host_case *c)
     for (unsigned k = 0; k < ARRAY_LEN(names); k++)
         if (!strcmp(c->row->name, names[k]))
             return true;
-    return (c->row->props & OP_MASKED) ||
+    return is_xsave(c) || (c->row->props & OP_MASKED) ||
            (insn_encoding(&c->i) == ENC_EVEX && (c->i.evex & 7));
 }
 
@@ -319,15 +330,18 @@ static uint64_t pick_target(struct host_case *c, unsigned n)
     if (locked)
         cross = 0;
     if (n > 64) /* nor shall it cross from one hole to another */
-        in &= 0x7ff;
+        in &= 0x3ff;
     switch (rng_below(r, 24)) {
     case 0: return DATA + page - cross;
     case 1: return FROZEN + (in & 0xff0);
     case 2: return FROZEN - cross;
     case 3: return FROZEN + (case_in_pieces(c) ? 0 : page) - cross;
-    case 4: return DATA - cross;
+    case 4: return DATA - (is_xsave(c) ? 0 : cross);
     case 5: return DATA - 0x10000 + (in & ~63ull);
     case 6:
+        if (c->mode == DECODE_32) /* the end of the segment */
+            return 0x100000000 -
+                   (rng_one_in(r, 2) && !case_in_pieces(c) ? cross : n);
         if (c->i.asize == 8)
             return (rng_one_in(r, 2) ? 0x0000800000000000
                                      : 0xffff7fffffffffc0) -
@@ -481,8 +495,9 @@ static void place_memory(struct host_case *c)
     unsigned n = operand_bytes(c);
 
     c->s->gs_base = rng_one_in(c->r, 3) ? rng_below(c->r, 0x0f000000) : 0;
-    if (!(c->i.flags & INSN_MEM))
-        return;
+    c->target = 0;
+    if (!(c->i.flags & INSN_MEM) || c->i.asize == 2)
+        return; /* 64 KiB of which nothing is mapped */
     c->target = pick_target(c, n);
     if (implied(c))
         place_implied(c);
@@ -494,9 +509,11 @@ static void place_memory(struct host_case *c)
 /* ---- what needs more care ---- */
 
 /* A trap in the code pages; or no address at all. */
-static uint64_t landing(struct rng *r)
+static uint64_t landing(const struct host_case *c)
 {
-    if (rng_one_in(r, 16))
+    struct rng *r = c->r;
+
+    if (c->mode == DECODE_64 && rng_one_in(r, 16))
         return 0x8000000000000000 | rng_next(r) >> 4;
     return CODE_AT + 0x100 + rng_below(r, 0x400);
 }
@@ -542,14 +559,17 @@ static bool prepare_branch(struct host_case *c)
 {
     const struct operand *o = &c->i.opnd[0];
 
+    if (c->i.osize == 2) /* IP: nothing is there */
+        return false;
+
     if (o->kind == OPND_REL)
         patch_relative(c);
     else if (o->kind == OPND_GPR)
-        c->s->gpr[o->reg] = landing(c->r);
+        c->s->gpr[o->reg] = landing(c);
     else if (o->kind == OPND_MEM)
-        set_quad(c->target, landing(c->r));
+        set_quad(c->target, landing(c));
     else
-        set_quad(c->s->gpr[RSP], landing(c->r)); /* RET */
+        set_quad(c->s->gpr[RSP], landing(c)); /* RET */
     /* base + base cannot be odd. */
     if (o->kind == OPND_MEM)
         return known_quad(c->target) &&
@@ -614,6 +634,26 @@ static void prepare_bit(struct host_case *c)
         *r = (uint64_t)((int64_t)(*r << 49) >> 49);
 }
 
+/* Components that both have; for XRSTOR a header that is mostly good. */
+static void prepare_xsave(struct host_case *c)
+{
+    const uint64_t all = native_vector_bytes() == 64 ? 0xe7 : 7;
+    uint64_t at = c->target, bv = rng_next(c->r) & all;
+    bool compact = rng_one_in(c->r, 3);
+
+    c->s->gpr[RAX] &= ~0xffffffffull | all;
+    c->s->gpr[RDX] &= ~0xffffffffull;
+    if (c->row->name[1] == 's')
+        return;
+    set_quad(at + 24, get_quad(at + 24) & 0xffffffff0000ffff);
+    set_quad(at + 512, bv);
+    set_quad(at + 520, compact ? 1ull << 63 | bv | (rng_next(c->r) & all) : 0);
+    for (unsigned k = 528; k < 576; k += 8)
+        set_quad(at + k, 0);
+    if (rng_one_in(c->r, 8))
+        set_quad(at + 512 + 8 * rng_below(c->r, 8), rng_next(c->r));
+}
+
 /* Reserved bits of MXCSR are a fault; now and then it shall not be one. */
 static void prepare_mxcsr(struct host_case *c)
 {
@@ -634,6 +674,11 @@ static bool prepare(struct host_case *c)
 
     if (c->row->props & OP_STACK)
         prepare_stack(c);
+    if (is_xsave(c)) {
+        if (c->i.base == RAX || c->i.base == RDX || c->i.index == RAX ||
+            c->i.index == RDX)
+            return false; /* those say what to save */
+    }
     if (!strcmp(name, "movdir64b"))
         c->s->gpr[c->i.opnd[0].reg] = DATA + 64 * rng_below(c->r, 64);
     if (name[0] == 'b' && name[1] == 't')
@@ -644,6 +689,8 @@ static bool prepare(struct host_case *c)
     if (!strncmp(name, "cmpxchg", 7))
         prepare_compare(c);
     prepare_mxcsr(c);
+    if (is_xsave(c))
+        prepare_xsave(c);
     if ((c->row->props & OP_BRANCH) && !prepare_branch(c))
         return false;
     return true;
@@ -651,12 +698,14 @@ static bool prepare(struct host_case *c)
 
 /* ---- is it safe? ---- */
 
+/* In the arena, not canonical, or where nothing is ever mapped. */
 static bool safe_address(uint64_t a)
 {
     const uint64_t margin = 0x100000;
     uint64_t high = a >> 47;
 
-    return (a >= ARENA + margin && a < ARENA + ARENA_SIZE - margin &&
+    return a < 0x10000 || (a >= 0xffff0000 && a <= 0x100000000) ||
+           (a >= ARENA + margin && a < ARENA + ARENA_SIZE - margin &&
             (a < CODE - margin || a > CODE + margin)) ||
            (high != 0 && high != 0x1ffff) ||
            (a + 64 >= 1ull << 47 && high == 0) /* runs out of the low half */
@@ -665,7 +714,7 @@ static bool safe_address(uint64_t a)
 
 static uint64_t truncate(uint64_t a, unsigned bytes)
 {
-    return bytes == 8 ? a : (uint32_t)a;
+    return a & mask_low(8 * bytes);
 }
 
 /* BT and its like with a register: memory far from the operand's address. */
@@ -688,8 +737,10 @@ static bool safe(const struct host_case *c)
     const uint64_t *r = c->s->gpr;
     uint64_t base = i->seg == GS ? c->s->gs_base : 0;
 
-    if (i->seg == FS && (i->flags & INSN_MEM))
-        return false; /* the C library's */
+    /* FS is the C library's; in 32-bit code GS is not ours to set. */
+    if ((i->flags & INSN_MEM) &&
+        (i->seg == FS || (i->seg == GS && c->mode != DECODE_64)))
+        return false;
     if ((c->row->props & OP_STACK) && !safe_address(r[RSP]))
         return false;
     if ((c->row->props & OP_STACK) &&
@@ -720,13 +771,18 @@ static bool vsib_ok(const struct host_case *c)
 
 bool case_make(struct host_case *c, unsigned row)
 {
-    encoding_of_row(c->r, DECODE_64, &opcode_table[row], c->bytes);
-    if (x86_decode(&c->i, c->bytes, ENCODING_BYTES, DECODE_64) != DECODE_OK)
+    encoding_of_row(c->r, c->mode, &opcode_table[row], c->bytes);
+    if (x86_decode(&c->i, c->bytes, ENCODING_BYTES, c->mode) != DECODE_OK)
         return false;
     c->row = insn_opcode(&c->i);
     if (c->i.op != row)
         return false;
     fill_operands(c);
     c->i.pos = 0;
-    return prepare(c) && vsib_ok(c) && safe(c);
+    if (!prepare(c))
+        return false;
+    if (c->mode == DECODE_32)
+        for (unsigned n = 0; n < 16; n++)
+            c->s->gpr[n] = n < 8 ? (uint32_t)c->s->gpr[n] : 0;
+    return vsib_ok(c) && safe(c);
 }

@@ -11,6 +11,7 @@
 
 struct host_case {
     struct rng *r;
+    enum decode_mode mode; /* DECODE_64, or DECODE_32: compatibility mode */
     uint8_t bytes[ENCODING_BYTES];
     struct insn i;
     const struct opcode *row;
@@ -21,7 +22,7 @@ struct host_case {
 /* Rows that this host and the model can run at user level, by number; the
    count. only: a mnemonic, or NULL. */
 unsigned cases_rows(uint16_t *rows, const struct cpu_model *m,
-                    const char *only);
+                    enum decode_mode mode, const char *only);
 /* A case of that row; false: try again. Changes s and, at the target, the
    memory of both sides. */
 bool case_make(struct host_case *c, unsigned row);

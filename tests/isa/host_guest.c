@@ -13,6 +13,7 @@ enum {
     TABLES = 0x1000,
     DATA_GPA = 0x10000,
     USER_CS = 0x33,
+    USER_CS32 = 0x23,
     USER_SS = 0x2b,
 };
 
@@ -67,12 +68,25 @@ static void user_mode(void)
     s->xcr0 = native_vector_bytes() == 64   ? 0xe7
               : native_vector_bytes() == 32 ? 7
                                             : 3;
-    for (unsigned n = 0; n < 6; n++)
-        segment(n, 0, 0xc0f3 | SEG_UNUSABLE);
-    segment(CS, USER_CS, 0xa0fb);
-    segment(SS, USER_SS, 0xc0f3);
     s->cpl = 3;
     s->rflags = FLAG_1 | FLAG_IF;
+    guest_mode(false);
+}
+
+void guest_mode(bool compat)
+{
+    const uint32_t data = 0xc0f3;
+
+    for (unsigned n = 0; n < 6; n++)
+        segment(n, 0, data | SEG_UNUSABLE);
+    segment(SS, USER_SS, data);
+    if (compat) {
+        segment(CS, USER_CS32, 0xc0fb);
+        segment(DS, USER_SS, data);
+        segment(ES, USER_SS, data);
+    } else {
+        segment(CS, USER_CS, 0xa0fb);
+    }
     x86_mode_changed(guest.cpu);
 }
 

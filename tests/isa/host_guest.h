@@ -13,6 +13,8 @@
 bool guest_open(const struct cpu_model *model);
 /* The guest's DATA_SIZE bytes. */
 uint8_t *guest_data(void);
+/* 64-bit code, or 32-bit code in compatibility mode. */
+void guest_mode(bool compat);
 void guest_run(struct host_state *s, struct host_fault *f, struct insn *i);
 /* Its general registers alone, to ask x86_ea() before a run. */
 struct cpu *guest_cpu(void);

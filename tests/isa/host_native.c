@@ -14,6 +14,8 @@
 #include "base/endian.h"
 
 enum {
+    USER_CS = 0x33, /* Linux's code segments: 64 bits, 32 bits */
+    USER_CS32 = 0x23,
     XSAVE_BYTES = 16384, /* of any host; AMX has 11 KiB */
     XSTATE_BV = 512,
     COMPONENTS = 0xe7, /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM */
@@ -21,18 +23,20 @@ enum {
 
 /* What the trampoline works on; the offsets are in its text. */
 struct native_io {
-    uint64_t gpr[16]; /* 0 */
-    uint64_t rflags;  /* 128 */
-    uint64_t code;    /* 136 */
-    uint64_t stack;   /* 144: ours, while the guest's is loaded */
-    uint64_t area;    /* 152 */
-    uint64_t mask;    /* 160: of XRSTOR and XSAVE */
-    uint64_t gs_base; /* 168 */
-    uint64_t fs_base; /* 176 */
+    uint64_t gpr[16];    /* 0 */
+    uint64_t rflags;     /* 128 */
+    uint64_t code;       /* 136 */
+    uint64_t stack;      /* 144: ours, while the guest's is loaded */
+    uint64_t area;       /* 152 */
+    uint64_t mask;       /* 160: of XRSTOR and XSAVE */
+    uint64_t gs_base;    /* 168 */
+    uint32_t far_offset; /* 176: m16:32, of 32-bit code */
+    uint16_t far_selector;
 };
 extern struct native_io native_io;
 struct native_io native_io;
 void native_enter(void);
+void native_enter32(void);
 extern const char native_exit[], native_recover[];
 
 _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
@@ -40,51 +44,70 @@ _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
 #define FOR_GPRS(X)                                                            \
     X("0", "rax")                                                              \
     X("8", "rcx")                                                              \
-    X("16", "rdx") X("24", "rbx") X("40", "rbp") X("48", "rsi") X("56", "rdi") \
-        X("64", "r8") X("72", "r9") X("80", "r10") X("88", "r11")              \
-            X("96", "r12") X("104", "r13") X("112", "r14") X("120", "r15")
+    X("16", "rdx")                                                             \
+    X("24", "rbx")                                                             \
+    X("40", "rbp")                                                             \
+    X("48", "rsi") X("56", "rdi") X("64", "r8") X("72", "r9") X("80", "r10")   \
+        X("88", "r11") X("96", "r12") X("104", "r13") X("112", "r14")          \
+            X("120", "r15")
 #define LOAD(at, reg)  "mov native_io+" at "(%rip), %" reg "\n"
 #define STORE(at, reg) "mov %" reg ", native_io+" at "(%rip)\n"
 
+/* Saves what the ABI wants saved, loads vectors, GS base, flags. */
+#define ENTER                                                                  \
+    "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n"              \
+    "push %r15\n"                                                              \
+    "mov %rsp, native_io+144(%rip)\n"                                          \
+    "mov native_io+152(%rip), %rdi\n"                                          \
+    "mov native_io+160(%rip), %eax\n"                                          \
+    "xor %edx, %edx\n"                                                         \
+    "xrstor64 (%rdi)\n"                                                        \
+    "mov native_io+168(%rip), %rax\n"                                          \
+    "wrgsbase %rax\n"
+
 __asm__(".text\n"
         ".type native_enter, @function\n"
-        "native_enter:\n"
-        "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n"
-        "push %r15\n"
-        "mov %rsp, native_io+144(%rip)\n"
-        "mov native_io+152(%rip), %rdi\n"
-        "mov native_io+160(%rip), %eax\n"
-        "xor %edx, %edx\n"
-        "xrstor64 (%rdi)\n"
-        "mov native_io+168(%rip), %rax\n"
-        "wrgsbase %rax\n"
-        "pushq native_io+128(%rip)\n"
-        "popfq\n" FOR_GPRS(LOAD)
-            LOAD("32",
-                 "rsp") "jmp *native_io+136(%rip)\n"
-                        ".globl native_exit\n"
-                        "native_exit:\n" FOR_GPRS(STORE) STORE(
-                            "32",
-                            "rsp") "mov native_io+144(%rip), %rsp\n"
-                                   "pushfq\n"
-                                   "popq native_io+128(%rip)\n"
-                                   "cld\n"
-                                   "rdgsbase %rax\n"
-                                   "mov %rax, native_io+168(%rip)\n"
-                                   "mov native_io+152(%rip), %rdi\n"
-                                   "mov native_io+160(%rip), %eax\n"
-                                   "xor %edx, %edx\n"
-                                   "xsave64 (%rdi)\n"
-                                   ".globl native_recover\n"
-                                   "native_recover:\n"
-                                   "fninit\n"
-                                   "pushq $0x1f80\n"
-                                   "ldmxcsr (%rsp)\n"
-                                   "add $8, %rsp\n"
-                                   "pop %r15\n pop %r14\n pop %r13\n pop "
-                                   "%r12\n pop %rbp\n pop %rbx\n"
-                                   "ret\n"
-                                   ".size native_enter, .-native_enter\n");
+        "native_enter:\n" ENTER "pushq native_io+128(%rip)\n"
+        "popfq\n" FOR_GPRS(LOAD) LOAD(
+            "32",
+            "rsp") "jmp *native_io+136(%rip)\n"
+                   ".size native_enter, .-native_enter\n"
+                   ".type native_enter32, @function\n"
+                   "native_enter32:\n" ENTER "mov $0x2b, %eax\n"
+                   "mov %eax, %ds\n"
+                   "mov %eax, %es\n"
+                   "pushq native_io+128(%rip)\n"
+                   "popfq\n" FOR_GPRS(LOAD) LOAD(
+                       "32",
+                       "rsp") "ljmp *native_io+176(%rip)\n"
+                              ".size native_enter32, .-native_enter32\n"
+                              ".type native_exit, @function\n"
+                              ".globl native_exit\n"
+                              "native_exit:\n" FOR_GPRS(STORE) STORE(
+                                  "32",
+                                  "rsp") "mov native_io+144(%rip), %rsp\n"
+                                         "pushfq\n"
+                                         "popq native_io+128(%rip)\n"
+                                         "cld\n"
+                                         "rdgsbase %rax\n"
+                                         "mov %rax, native_io+168(%rip)\n"
+                                         "mov native_io+152(%rip), %rdi\n"
+                                         "mov native_io+160(%rip), %eax\n"
+                                         "xor %edx, %edx\n"
+                                         "xsave64 (%rdi)\n"
+                                         ".globl native_recover\n"
+                                         "native_recover:\n"
+                                         "xor %eax, %eax\n"
+                                         "mov %eax, %ds\n"
+                                         "mov %eax, %es\n"
+                                         "fninit\n"
+                                         "pushq $0x1f80\n"
+                                         "ldmxcsr (%rsp)\n"
+                                         "add $8, %rsp\n"
+                                         "pop %r15\n pop %r14\n pop %r13\n pop "
+                                         "%r12\n pop %rbp\n pop %rbx\n"
+                                         "ret\n"
+                                         ".size native_exit, .-native_exit\n");
 
 static struct {
     struct host_fault *fault;
@@ -141,14 +164,38 @@ static void init_x87(uint8_t *fx)
     store_le32(fx + 28, 0);
 }
 
+static bool all_zero(const uint8_t *p, unsigned n)
+{
+    while (n && !*p)
+        p++, n--;
+    return !n;
+}
+
+/* Components in their initial state shall be so for XSAVEC's eyes too. */
+static uint64_t components_used(uint8_t *area)
+{
+    static const uint16_t bytes[8] = {
+        [2] = 256, [5] = 64, [6] = 512, [7] = 1024};
+    uint64_t used = native_io.mask;
+
+    for (unsigned n = 2; n < 8; n++)
+        if (bytes[n] && (used >> n & 1) &&
+            all_zero(component(area, n), bytes[n]))
+            used &= ~(1ull << n);
+    if (load_le16(area) == 0x37f && all_zero(area + 2, 22) &&
+        all_zero(area + 32, 128))
+        used &= ~1ull;
+    return used;
+}
+
 static void load_area(struct host_state *s)
 {
     uint8_t *a = native.area;
 
     memcpy(a, s->fx, 160);
     memset(a + 512, 0, 64);
-    store_le64(a + XSTATE_BV, native_io.mask);
     move_vectors(true, a, s);
+    store_le64(a + XSTATE_BV, components_used(a));
 }
 
 static void store_area(uint8_t *area, struct host_state *s)
@@ -187,6 +234,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     g[REG_RIP] = (greg_t)(uintptr_t)native_recover;
     g[REG_RSP] = (greg_t)native_io.stack;
     g[REG_EFL] = 2;
+    g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffll) | USER_CS;
 }
 
 static bool catch_signals(void)
@@ -265,34 +313,61 @@ void native_write_frozen(const uint8_t *from, unsigned at, unsigned n)
     mprotect((void *)(uintptr_t)FROZEN, 0x1000, PROT_READ);
 }
 
-/* The instruction, and a jump that needs no register. */
-static void write_code(const uint8_t *code, unsigned len)
+/* A jump to native_exit that needs no register. */
+static void write_exit(uint8_t *to)
 {
-    uint8_t *p = (uint8_t *)(uintptr_t)CODE_AT;
     static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
 
+    memcpy(to, jump, sizeof jump);
+    store_le64(to + sizeof jump, (uint64_t)(uintptr_t)native_exit);
+}
+
+static void write_code(const uint8_t *code, unsigned len, bool compat)
+{
+    uint8_t *p = (uint8_t *)(uintptr_t)CODE_AT;
+
     memcpy(p, code, len);
-    memcpy(p + len, jump, sizeof jump);
-    store_le64(p + len + sizeof jump, (uint64_t)(uintptr_t)native_exit);
+    if (!compat) {
+        write_exit(p + len);
+        return;
+    }
+    p[len] = 0xea; /* JMP far, to 64-bit code */
+    store_le32(p + len + 1, RETURN_AT);
+    store_le16(p + len + 5, USER_CS);
+    write_exit((uint8_t *)(uintptr_t)RETURN_AT);
 }
 
 void native_run(struct host_state *s, struct host_fault *f, const uint8_t *code,
-                unsigned len)
+                unsigned len, bool compat)
 {
     memset(f, 0, sizeof *f);
-    write_code(code, len);
+    write_code(code, len, compat);
     memcpy(native_io.gpr, s->gpr, sizeof s->gpr);
     native_io.rflags = s->rflags;
     native_io.code = CODE_AT;
+    native_io.far_offset = CODE_AT;
+    native_io.far_selector = USER_CS32;
     native_io.gs_base = s->gs_base;
     load_area(s);
     native.rip = CODE_AT + len;
     native.fault = f;
-    native_enter();
+    if (compat)
+        native_enter32();
+    else
+        native_enter();
     native.fault = NULL;
     memset((uint8_t *)(uintptr_t)CODE_AT, 0xcc, 32);
     memcpy(s->gpr, native_io.gpr, sizeof s->gpr);
     s->rip = native.rip;
     s->rflags = native_io.rflags;
     store_area(native.area, s);
+}
+
+/* LSL tells whether the descriptor is there and may be used. */
+bool native_has_compat(void)
+{
+    uint32_t limit = 0;
+
+    __asm__("lsl %1, %0" : "+r"(limit) : "r"(USER_CS32) : "cc");
+    return limit == 0xffffffff;
 }

@@ -20,6 +20,7 @@ enum {
     DATA_SIZE = (DATA_PAGES + 1) * 0x1000,
     CODE = 0x11000000, /* two pages, the instruction at CODE_AT */
     CODE_AT = CODE + 0x800,
+    RETURN_AT = CODE + 0x1800, /* where 32-bit code comes back to 64-bit code */
 };
 
 /* Registers of both sides. */
@@ -41,9 +42,15 @@ struct host_fault {
 bool native_open(void);
 /* What of the vector state the host has: 16, 32 or 64 bytes a register. */
 unsigned native_vector_bytes(void);
-/* Runs len bytes of code from s; s and f are what came of it. */
+/*
+ * Runs len bytes of code from s; s and f are what came of it. compat: as
+ * 32-bit code (compatibility mode), where the low halves of eight registers
+ * are all there is.
+ */
 void native_run(struct host_state *s, struct host_fault *f, const uint8_t *code,
-                unsigned len);
+                unsigned len, bool compat);
+/* Whether this kernel has a 32-bit code segment for us. */
+bool native_has_compat(void);
 /* The frozen page, for preparing it. */
 void native_write_frozen(const uint8_t *from, unsigned at, unsigned n);
 

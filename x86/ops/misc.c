@@ -137,10 +137,10 @@ void op_bound(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->opnd[0].size;
     gva_t a = op_address(c, i, 2 * n, false);
-    int64_t low = sign_extend(mem_read(c, a, n), 8 * n);
-    int64_t high = sign_extend(mem_read(c, a + n, n), 8 * n);
     int64_t v = sign_extend(op_read(c, i, 0), 8 * n);
 
-    if (v < low || v > high)
+    /* The upper bound is read when the lower one holds. */
+    if (v < sign_extend(mem_read(c, a, n), 8 * n) ||
+        v > sign_extend(mem_read(c, a + n, n), 8 * n))
         x86_raise(c, EXC_BR);
 }

@@ -106,7 +106,7 @@ void op_movdir64b(struct cpu *c, const struct insn *i)
     uint8_t line[64];
 
     mem_read_bytes(c, from, line, sizeof line);
-    if (to & 63)
-        x86_raise_gp0(c);
+    if (to & 63 || (in_code64(c) && !is_canonical(c, to)))
+        x86_raise_gp0(c); /* whatever segment the source is in */
     mem_write_bytes(c, to, line, sizeof line);
 }

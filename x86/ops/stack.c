@@ -54,17 +54,18 @@ void op_pusha(struct cpu *c, const struct insn *i)
 }
 
 /* The stored rSP is not read back. */
+/* rDI first; CPUs have written what came before a fault. */
 void op_popa(struct cpu *c, const struct insn *i)
 {
     unsigned n = i->osize;
-    uint64_t v[8];
 
-    for (unsigned r = 0; r < 8; r++)
-        v[r] = sp_read(c, (uint64_t)n * (7 - r), n);
-    sp_drop(c, n * 8);
-    for (unsigned r = 0; r < 8; r++)
+    for (unsigned r = 8; r-- > 0;) {
+        uint64_t v = sp_read(c, (uint64_t)n * (7 - r), n);
+
         if (r != RSP)
-            gpr_write(c, r, n, v[r]);
+            gpr_write(c, r, n, v);
+    }
+    sp_drop(c, n * 8);
 }
 
 /* --- flags --- */

@@ -89,8 +89,10 @@ static bool has_fp16_denormal(const struct cpu *c, const struct insn *i,
 static bool is_fp16_arithmetic(const struct opcode *row)
 {
     bool vcvtps2ph = row->map == MAP_0F3A && row->byte == 0x1d;
+    bool vrndscale =
+        row->map == MAP_0F3A && (row->byte == 0x08 || row->byte == 0x0a);
 
-    return (row->evex & EV_ER || vcvtps2ph) && makes_fp16(row);
+    return (row->evex & EV_ER || vcvtps2ph || vrndscale) && makes_fp16(row);
 }
 
 /*
@@ -335,9 +337,9 @@ void op_mmx(struct cpu *c, const struct insn *i)
         fpu_check_pending(c);
     if (i->flags & INSN_MEM) {
         n = i->opnd[vector_mem_operand(i)].size;
-        a = operand_address(c, i, n, store);
         if (store && mmx) /* CPUs do, even if the write faults */
             fpu_set_top(fx, 0);
+        a = operand_address(c, i, n, store);
         if (store)
             mem_probe(c, a, n, true);
         else

@@ -93,8 +93,9 @@ static void store(struct cpu *c, gva_t a, const uint8_t *from, unsigned n)
 
 /* What is not stored does not fault; half an operand may have been stored when
    it does. Runs on the new state, faults with the old one. */
-static COLD void store_with_care(struct cpu *c, const struct insn *i, gva_t a)
+static COLD void store_with_care(struct cpu *c, const struct insn *i)
 {
+    unsigned n = i->opnd[0].size;
     struct hostvec *v = c->hostvec;
     uint8_t *fx = c->s.fxsave, old[FX_X87_SIZE];
 
@@ -104,20 +105,25 @@ static COLD void store_with_care(struct cpu *c, const struct insn *i, gva_t a)
         return;
     memcpy(v->fx, fx, sizeof old);
     memcpy(fx, old, sizeof old);
-    store(c, a, v->mem, i->opnd[0].size);
+    store(c, op_address(c, i, n, true), v->mem, n);
     memcpy(fx, v->fx, sizeof old);
 }
 
 /* The write is probed: nothing has changed when it faults. */
-static void store_op(struct cpu *c, const struct insn *i, gva_t a)
+static void store_op(struct cpu *c, const struct insn *i)
 {
     const unsigned all = FSW_IE | FSW_OE | FSW_UE;
     struct hostvec *v = c->hostvec;
     unsigned n = i->opnd[0].size;
-    bool crosses = (a & ~PAGE_MASK) + n > PAGE_SIZE;
+    gva_t a;
 
-    if (unlikely((fpu_cw(c->s.fxsave) & all) != all || (crosses && n > 8))) {
-        store_with_care(c, i, a);
+    if (unlikely((fpu_cw(c->s.fxsave) & all) != all)) {
+        store_with_care(c, i);
+        return;
+    }
+    a = op_address(c, i, n, true);
+    if (n > 8 && (a & ~PAGE_MASK) + n > PAGE_SIZE) {
+        store_with_care(c, i);
         return;
     }
     mem_probe(c, a, n, true);
@@ -129,21 +135,18 @@ void op_x87(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
     uint64_t offset = 0;
-    gva_t a;
 
     fpu_check_pending(c);
     if (unlikely(!v))
         x86_raise(c, EXC_UD);
     if (i->flags & INSN_MEM) {
-        bool write = insn_opcode(i)->props & OP_WRITES0;
         unsigned n = i->opnd[0].size;
 
         offset = x86_ea(c, i);
-        a = x86_linear(c, i->seg, offset, n, write);
-        if (write) {
-            store_op(c, i, a);
+        if (insn_opcode(i)->props & OP_WRITES0) {
+            store_op(c, i);
         } else {
-            load(c, a, v->mem, n);
+            load(c, x86_linear(c, i->seg, offset, n, false), v->mem, n);
             run(c, i, v->mem);
         }
     } else {
@@ -214,7 +217,7 @@ static struct pointers pointers_of(const struct cpu *c)
                          .fdp = load_le32(fx + FX_FDP),
                          .fop = load_le16(fx + FX_FOP)};
 
-    if (!in_code64(c)) {
+    if (!in_code64(c) && !feature_has(&c->model->features, FEAT_ZERO_FCS_FDS)) {
         p.fcs = load_le16(fx + FX_FIP + 4);
         p.fds = load_le16(fx + FX_FDP + 4);
     }

@@ -156,7 +156,7 @@ uint64_t x86_xinuse(const struct cpu *c)
         used |= BIT64(XCOMP_OPMASK);
     if (slices_used(s, 0, 32, 32))
         used |= BIT64(XCOMP_ZMM_HI256);
-    if (slices_used(s, 16, 0, 64))
+    if (in_code64(c) && slices_used(s, 16, 0, 64)) /* elsewhere never */
         used |= BIT64(XCOMP_HI16_ZMM);
     return used;
 }
