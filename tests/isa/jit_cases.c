@@ -322,6 +322,12 @@ static bool put_row(struct program *p, unsigned row)
     } else {
         put_with_memory(p, &i, bytes);
     }
+    /* They leave most flags undefined: sbb edx, edx reads the one they set. */
+    if (o->body == op_bt || o->body == op_bts || o->body == op_btr ||
+        o->body == op_btc) {
+        put(p, 0x19);
+        put(p, 0xd2);
+    }
     note_writes(p, &i);
     return true;
 }
