@@ -46,22 +46,29 @@ static bool emit_cli(struct trans *t, const struct insn *i)
 }
 
 /*
- * Nothing is looked at before the instruction after STI has run, so its shadow
- * needs no more; but an interrupt that waited must be seen at the next poll.
+ * While links are followed nothing is looked at before the instruction after
+ * STI has run; where one is not linked yet, sti_rip tells the loop. But an
+ * interrupt that waited must be seen at the next poll.
  */
 static bool emit_sti(struct trans *t, const struct insn *i)
 {
+    uint64_t next = next_rip(t, i);
     uint8_t *none;
 
     flags_yield(t, flags_needed(t, i));
     change_mem32(t, ALU_OR, C_OFF(s.rflags), FLAG_IF);
+    for (int half = 0; half < 2; half++) { /* mov dword [sti_rip], imm32 */
+        e8(t->e, 0xc7);
+        e_modrm_disp(t->e, 0, H_SP, J_OFF(sti_rip) + 4 * half);
+        e32(t->e, (uint32_t)(next >> 32 * half));
+    }
     e_cmp_mem32(t->e, H_SP, J_OFF(pending), 0);
     none = e_jcc_forward(t->e, 4);
     e8(t->e, 0xc7); /* mov dword [poll], 1 */
     e_modrm_disp(t->e, 0, H_SP, J_OFF(poll));
     e32(t->e, 1);
     e_bind(t->e, none);
-    emit_fallthrough(t, next_rip(t, i));
+    emit_fallthrough(t, next);
     return true;
 }
 

@@ -150,6 +150,7 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->stack = stack;
     j->stack_bytes = bytes;
     j->host_mxcsr = 0x1f80;
+    j->sti_rip = ~0ull;
     jit_forget_targets(j);
     j->ic.cpu.code_written = code_written;
     v->priv = j;
@@ -341,10 +342,13 @@ static struct jit_block *lookup(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     const uint8_t *page;
     struct jit_block *b;
+    const struct jit_link *link;
     uint32_t mode = jit_mode(c);
     gpa_t gpa;
 
-    if (j->exit_link && j->exit_link->alone && j->exit_link->target == c->s.rip)
+    /* Read once: another vCPU's flush may clear it. */
+    link = __atomic_load_n(&j->exit_link, __ATOMIC_RELAXED);
+    if (link && link->alone && link->target == c->s.rip)
         mode |= MODE_ALONE;
     gpa = mem_fetch_page(c, c->s.rip, &page);
     j->stats.lookups++;
@@ -444,6 +448,16 @@ static void step(struct jit_cpu *j)
         j->exit_link = NULL;
 }
 
+/* An interrupt between STI and HLT would leave the guest asleep. */
+static bool after_sti(struct jit_cpu *j)
+{
+    const struct x86_state *s = &j->ic.cpu.s;
+    bool yes = s->rip == j->sti_rip;
+
+    j->sti_rip = yes ? ~0ull : j->sti_rip;
+    return yes && s->activity == CPU_RUNNING && !s->pending_db;
+}
+
 static enum stop loop(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
@@ -456,11 +470,13 @@ static enum stop loop(struct jit_cpu *j)
             return stop;
     }
     for (;;) {
-        atomic_store(&j->poll, 0); /* before the events are looked at */
-        if (!interp_between_blocks(c, &stop))
-            return stop;
-        j->pending =
-            atomic_load_explicit(&c->vcpu->events, memory_order_relaxed);
+        if (!after_sti(j)) {
+            atomic_store(&j->poll, 0); /* before the events are looked at */
+            if (!interp_between_blocks(c, &stop))
+                return stop;
+            j->pending =
+                atomic_load_explicit(&c->vcpu->events, memory_order_relaxed);
+        }
         if (unlikely(x86_one_by_one(c))) {
             j->exit_link = NULL;
             interp_run_single(c);

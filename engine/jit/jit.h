@@ -115,8 +115,9 @@ struct jit_cpu {
     bool interpret;        /* what is at s.rip cannot run natively now */
     _Atomic uint32_t poll; /* something waits: leave translated code */
     uint64_t host_rsp;
-    uint64_t target; /* of an indirect call, while it pushes */
-    uint64_t fip;    /* RIP of the last x87 instruction, while x87 is live */
+    uint64_t target;  /* of an indirect call, while it pushes */
+    uint64_t sti_rip; /* no events here, once: the last STI's next RIP */
+    uint64_t fip;     /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link;       /* the branch we left by, or NULL */
     const struct jit_insn *exit_insn; /* the indirect one, or NULL */
     /* maps[] is right for these counts of flushes. */
