@@ -438,7 +438,8 @@ static void mc146818_reset(struct dev *d, bool cold UNUSED)
 static int mc146818_loaded(struct dev *d, uint16_t version UNUSED)
 {
     struct mc146818 *p = container_of(d, struct mc146818, dev);
-    const int64_t longest = 20000ll * 366 * SECONDS_PER_DAY;
+    /* Two binary bytes of year count up to 25,755. */
+    const int64_t longest = 30000ll * 366 * SECONDS_PER_DAY;
 
     if ((p->ram[RTC_A] & A_UIP) || (p->ram[RTC_C] & 0x0f) ||
         p->ram[RTC_D] != D_VRT || p->offset_s > longest ||
