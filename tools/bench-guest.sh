@@ -21,8 +21,8 @@ if [ ! -f $out/root.tar ]; then
         --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
-        bookworm $out/root.tar.part
-    $sudo mv $out/root.tar.part $out/root.tar
+        bookworm $out/root.part.tar
+    $sudo mv $out/root.part.tar $out/root.tar
     rm -f $out/done
 fi
 [ -f $out/done ] && [ -z "$(find $src/work $src/list tools/bench-guest.sh \
