@@ -27,6 +27,7 @@ struct run {
     struct blk *disks[PC_DISKS];
     struct signals *signals;
     int signal; /* that ended us, or 0 */
+    FILE *stats;
     struct err err;
 };
 
@@ -131,7 +132,9 @@ static int open_disks(struct run *r)
 static int open_serials(struct run *r)
 {
     struct char_env env = {.loop = vm_env(r->vm)->loop,
-                           .lock = vm_lock(r->vm), .quit = quit, .ctx = r};
+                           .lock = vm_lock(r->vm),
+                           .quit = quit,
+                           .ctx = r};
 
     if (!r->want.nserials)
         r->want.serial[r->want.nserials++] = "stdio";
@@ -144,10 +147,25 @@ static int open_serials(struct run *r)
     return 0;
 }
 
+/* Before the guest starts: a long run must not end in a bad file name. */
+static int open_stats(struct run *r)
+{
+    if (!r->want.stats)
+        return 0;
+    r->stats = fopen(r->want.stats, "we");
+    if (!r->stats)
+        return err_set(&r->err, LE_IO,
+                       "--stats: %s cannot be written: %s; name a file in a "
+                       "folder you may write to",
+                       r->want.stats, strerror(errno));
+    return 0;
+}
+
 static int build(struct run *r)
 {
     struct run_request *w = &r->want;
-    struct vm_config config = {.engine = r->engine, .model = &r->model,
+    struct vm_config config = {.engine = r->engine,
+                               .model = &r->model,
                                .ncpus = (unsigned)w->cpus,
                                .ram_size = w->memory,
                                .no_reboot = w->no_reboot};
@@ -175,6 +193,8 @@ static int build(struct run *r)
     if (rc == 0)
         rc = pc_create(r->vm, &r->pc, &pc, &r->err);
     if (rc == 0)
+        rc = open_stats(r);
+    if (rc == 0)
         rc = vm_start(r->vm, &r->err);
     if (rc == 0)
         host_log(LOG_INFO, "kernel started: %s", pc_boot_method(pc));
@@ -189,13 +209,9 @@ static void write_counter(void *ctx, const char *name, uint64_t value)
 /* The engine's counters, a JSON object; the vCPUs stand still. */
 static int write_stats(struct run *r)
 {
-    FILE *f = fopen(r->want.stats, "we");
+    FILE *f = r->stats;
+    int bad;
 
-    if (!f)
-        return err_set(&r->err, LE_IO,
-                       "--stats: %s cannot be written: %s; name a file in a "
-                       "folder you may write to",
-                       r->want.stats, strerror(errno));
     fprintf(f, "{\n  \"engine\": \"%s\",\n  \"cpus\": [", r->engine->name);
     for (unsigned n = 0; n < vm_ncpus(r->vm); n++) {
         fprintf(f, "%s\n    {\n      \"id\": %u", n ? "," : "", n);
@@ -204,7 +220,9 @@ static int write_stats(struct run *r)
         fprintf(f, "\n    }");
     }
     fprintf(f, "\n  ]\n}\n");
-    if (fclose(f))
+    bad = ferror(f);
+    r->stats = NULL;
+    if (fclose(f) || bad)
         return err_set(&r->err, LE_IO, "--stats: %s cannot be written: %s",
                        r->want.stats, strerror(errno));
     return 0;
@@ -219,6 +237,8 @@ static void tear_down(struct run *r)
             r->disks[n]->ops->close(r->disks[n]);
     for (unsigned n = 0; n < PC_SERIALS; n++)
         char_close(r->chars[n]);
+    if (r->stats)
+        fclose(r->stats);
     signals_unwatch(r->signals);
     vm_destroy(r->vm);
     host_file_free((void *)(uintptr_t)r->pc.kernel.p, r->pc.kernel.n);
@@ -276,10 +296,10 @@ int verb_run(const struct verb *v, int argc, char **argv)
                 r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
                 &outcome);
         vm_dismantle(r->vm);
-        rc = r->want.stats ? write_stats(r) : 0;
+        rc = r->stats ? write_stats(r) : 0;
         tear_down(r);
-        status = rc < 0 ? cli_fail(EXIT_FAILED, &r->err)
-                        : exit_status(r, &outcome);
+        status =
+            rc < 0 ? cli_fail(EXIT_FAILED, &r->err) : exit_status(r, &outcome);
         signal = r->signal;
     }
     free(r);

@@ -3,7 +3,8 @@
 # initramfs with a static busybox. Once made, needs no network.
 set -eu
 out=build/guest
-[ -f $out/vmlinuz ] && [ -f $out/initrd ] && exit 0
+[ -f $out/vmlinuz ] && [ -f $out/initrd ] &&
+    [ $out/initrd -nt tools/initrd.sh ] && exit 0
 mkdir -p $out
 if [ ! -f $out/vmlinuz ]; then
     tools/kernel.sh

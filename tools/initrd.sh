@@ -13,31 +13,38 @@ for applet in $(/bin/busybox --list); do
     [ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 done
 ln -s bin "$root/sbin"
+# Init is a script that no signal ends, so these act at once.
+for how in poweroff reboot halt; do
+    rm -f "$root/bin/$how"
+    printf '#!/bin/sh\nexec busybox %s -f "$@"\n' "$how" > "$root/bin/$how"
+    chmod 755 "$root/bin/$how"
+done
 if [ $# -gt 1 ]; then
     cp "$2" "$root/init"
 else
-    mkdir -p "$root/etc"
     cat > "$root/init" <<'INIT'
 #!/bin/sh
-/bin/mount -t proc proc /proc
-/bin/mount -t sysfs sys /sys
-/bin/mount -t devtmpfs dev /dev
-/bin/ln -s /proc/self/fd /dev/fd
-/bin/hostname lodge
-exec /sbin/init
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+ln -s /proc/self/fd /dev/fd 2>/dev/null
+hostname lodge
+exec init
 INIT
-    cat > "$root/etc/inittab" <<'INITTAB'
-::once:/bin/echo
-::once:/bin/echo "This is a virtual machine under Lodge. 'poweroff' ends it."
-::respawn:/bin/console
-INITTAB
-    cat > "$root/bin/console" <<'CONSOLE'
+    # A true init as process 1: poweroff and reboot ask it.
+    mkdir "$root/etc"
+    echo '::once:/etc/session' > "$root/etc/inittab"
+    cat > "$root/etc/session" <<'SESSION'
 #!/bin/sh
 export PATH=/bin HOME=/root PS1='lodge:\w# ' TERM=linux
+echo
+echo "This is a virtual machine under Lodge. 'poweroff' ends it."
 cd /root
-exec cttyhack sh
-CONSOLE
-    chmod 755 "$root/bin/console"
+setsid cttyhack sh
+poweroff -f
+SESSION
+    chmod 755 "$root/etc/session"
 fi
 chmod 755 "$root/init"
 (cd "$root" && find . | LC_ALL=C sort |

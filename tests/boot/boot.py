@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""End to end: lodge run in a terminal of its own, typed into and read from.
+
+  boot.py TEST ENGINE --lodge FILE --guest FOLDER --kernels FOLDER
+
+FOLDER of --guest has vmlinuz and initrd (tools/demo-guest.sh makes them);
+without them the tests that need them are skipped (status 77). Nothing here
+depends on how fast the guest is, but for generous limits.
+"""
+import argparse
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+BOOT = 240  # seconds to a prompt, on a busy machine under the interpreter
+PROMPT = r'lodge:[^\n]*# '
+
+
+class Failed(Exception):
+    pass
+
+
+class Run:
+    """One `lodge run`; its terminal is a pty, its stderr the same."""
+
+    def __init__(self, args, words, stdin_pipe=False):
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.text = ''
+        self.seen = 0
+        command = [args.lodge, 'run', '--engine', args.engine] + words
+        self.pipe = None
+        if stdin_pipe:
+            stdin, self.pipe = os.pipe()
+        self.p = subprocess.Popen(
+            command, stdin=stdin if stdin_pipe else self.slave,
+            stdout=self.slave, stderr=self.slave, start_new_session=True)
+        if stdin_pipe:
+            os.close(stdin)
+
+    def _read(self, seconds):
+        if select.select([self.master], [], [], seconds)[0]:
+            self.text += os.read(self.master, 65536).decode('utf-8', 'replace')
+
+    def expect(self, pattern, seconds=60):
+        end = time.monotonic() + seconds
+        while True:
+            found = re.compile(pattern).search(self.text, self.seen)
+            if found:
+                self.seen = found.end()
+                return found
+            if time.monotonic() > end:
+                raise Failed(f'no {pattern!r} within {seconds} s')
+            if self.p.poll() is not None:
+                self._read(0)
+                found = re.compile(pattern).search(self.text, self.seen)
+                if not found:
+                    raise Failed(f'ended ({self.p.returncode}) before '
+                                 f'{pattern!r}')
+                continue
+            self._read(0.2)
+
+    def type(self, text):
+        os.write(self.pipe if self.pipe else self.master, text.encode())
+
+    def shell(self, command, pattern, seconds=60):
+        """Types a command at the prompt; what it prints must match."""
+        self.type(command + '\r')
+        found = self.expect(pattern, seconds)
+        self.expect(PROMPT, seconds)
+        return found
+
+    def status(self, seconds=60):
+        end = time.monotonic() + seconds
+        while self.p.poll() is None:
+            if time.monotonic() > end:
+                raise Failed(f'still running after {seconds} s')
+            self._read(0.1)
+        self._read(0)
+        return self.p.returncode
+
+    def want_status(self, want, seconds=60):
+        got = self.status(seconds)
+        if got != want:
+            raise Failed(f'status {got}, not {want}')
+
+    def want_terminal_as_before(self):
+        now = termios.tcgetattr(self.slave)
+        if now != self.before:
+            raise Failed('the terminal was not restored')
+
+    def want_terminal_raw(self):
+        now = termios.tcgetattr(self.slave)
+        if now[3] & (termios.ICANON | termios.ECHO):
+            raise Failed('the terminal is not in raw mode')
+
+    def close(self):
+        if self.p.poll() is None:
+            self.p.kill()
+            self.p.wait()
+
+
+def linux(args, *more):
+    return ['--kernel', args.guest + '/vmlinuz', '--initrd',
+            args.guest + '/initrd', '--append', 'console=ttyS0', '-m', '256M',
+            '--no-reboot'] + list(more)
+
+
+def spin(args):
+    """A kernel that runs for ever, saying so first."""
+    return ['--kernel', args.kernels + '/spin.elf', '-m', '16M']
+
+
+def test_shell(args, start):
+    g = start(linux(args))
+    g.expect(PROMPT, BOOT)
+    g.want_terminal_raw()
+    g.shell('uname -a', r'Linux lodge \S+ .* x86_64 GNU/Linux')
+    # Ctrl-C is the guest's.
+    g.type('sleep 1000\r')
+    g.expect(r'sleep 1000')
+    time.sleep(1)
+    g.type('\x03')
+    g.expect(PROMPT)
+    g.shell('echo $((6 * 7)); dmesg | grep -c "BUG:\\|Oops\\|soft lockup"',
+            r'42\r\n0\r\n')
+    g.type('poweroff\r')
+    g.want_status(0)
+    g.want_terminal_as_before()
+
+
+def test_pipe(args, start):
+    """Input from a pipe: typed ahead, and its end is no end of the VM."""
+    g = start(linux(args), stdin_pipe=True)
+    g.expect(PROMPT, BOOT)
+    g.type('uname -s; poweroff\n')
+    g.expect('Linux')
+    g.want_status(0)
+
+
+def test_smp(args, start):
+    g = start(linux(args, '-c', '4'))
+    g.expect(PROMPT, BOOT)
+    g.shell('nproc', r'\n4\r\n')
+    g.shell('cat /sys/devices/system/cpu/online', r'0-3')
+    # Forks, pipes, signals and faults on all CPUs at once.
+    g.shell('for j in 1 2 3 4 5 6 7 8; do (i=0; while [ $i -lt 6 ]; do '
+            'head -c 200000 /dev/zero | sha256sum > /tmp/$j; i=$((i+1)); done)'
+            ' & done; wait; cat /tmp/[1-8] | sort -u | wc -l; echo done$((1))',
+            r'\n1\r\ndone1', 400)
+    g.shell('dmesg | grep -c "BUG:\\|Oops\\|lockup\\|rcu.*stall"', r'\n0\r\n')
+    g.type('poweroff\r')
+    g.want_status(0)
+
+
+def test_reboot(args, start):
+    g = start(linux(args))
+    g.expect(PROMPT, BOOT)
+    g.type('reboot\r')
+    g.want_status(0)
+
+
+def test_panic(args, start):
+    """A guest that panics and is told to reboot ends the run."""
+    words = linux(args)
+    words[5] = 'console=ttyS0 panic=-1 rdinit=/nothing root=/dev/none'
+    g = start(words)
+    g.expect('Kernel panic', BOOT)
+    g.want_status(0)
+
+
+def test_triple(args, start):
+    g = start(['--kernel', args.kernels + '/triple.elf', '-m', '16M'])
+    g.want_status(1)
+    if not re.search(r'lodge: .*triple fault', g.text):
+        raise Failed('does not say why')
+    g.want_terminal_as_before()
+
+
+def test_timeout(args, start):
+    g = start(spin(args) + ['--timeout', '2'])
+    g.want_status(124)
+    if '--timeout' not in g.text:
+        raise Failed('does not say why')
+    g.want_terminal_as_before()
+
+
+def test_signals(args, start):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        g = start(spin(args))
+        g.expect('spinning')
+        g.want_terminal_raw()
+        g.p.send_signal(number)
+        g.want_status(-number)
+        g.want_terminal_as_before()
+
+
+def test_keys(args, start):
+    g = start(spin(args))
+    g.expect('spinning')
+    g.type('\x03')  # the guest's, in raw mode
+    time.sleep(0.5)
+    if g.p.poll() is not None:
+        raise Failed('Ctrl-C ended the VM in raw mode')
+    g.type('\x01h')
+    g.expect('Ctrl-A x|end')
+    g.type('\x01x')
+    g.want_status(0)
+    g.want_terminal_as_before()
+
+
+def test_idle(args, start):
+    """An idle guest uses next to no CPU time of the host."""
+    g = start(linux(args))
+    g.expect(PROMPT, BOOT)
+    time.sleep(3)
+
+    def used():
+        with open(f'/proc/{g.p.pid}/stat', encoding='ascii') as f:
+            field = f.read().rpartition(')')[2].split()
+        return (int(field[11]) + int(field[12])) / os.sysconf('SC_CLK_TCK')
+
+    start_at = used()
+    time.sleep(5)
+    spent = used() - start_at
+    if spent > 2:
+        raise Failed(f'{spent} s of CPU time in 5 s of idling')
+    g.type('poweroff\r')
+    g.want_status(0)
+
+
+NEED_LINUX = ('shell', 'pipe', 'smp', 'reboot', 'panic', 'idle')
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('test')
+    p.add_argument('engine')
+    p.add_argument('--lodge', default='build/lodge')
+    p.add_argument('--guest', default='build/guest')
+    p.add_argument('--kernels', default='build/tests/guest')
+    args = p.parse_args()
+    test = globals()['test_' + args.test]
+    runs = []
+
+    if args.test in NEED_LINUX:
+        for name in ('vmlinuz', 'initrd'):
+            if not os.path.exists(f'{args.guest}/{name}'):
+                print(f'skipped: {args.guest}/{name} is missing; '
+                      'tools/demo-guest.sh makes it')
+                return 77
+    engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
+                             text=True, timeout=20).stdout
+    if not re.search(rf'^{args.engine} +yes', engines, re.M):
+        print(f'skipped: this host does not offer engine {args.engine}')
+        return 77
+
+    def start(words, **more):
+        runs.append(Run(args, words, **more))
+        return runs[-1]
+
+    try:
+        test(args, start)
+    except Failed as e:
+        print(f'{args.test} {args.engine}: {e}')
+        print('--- terminal, its end:')
+        print(runs[-1].text[-1500:] if runs else '')
+        return 1
+    finally:
+        for r in runs:
+            r.close()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
