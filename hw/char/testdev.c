@@ -113,7 +113,7 @@ static const struct field testdev_state[] = {
 };
 
 const struct dev_class testdev_class = {
-    .name = "test-device",
+    .name = "testdev",
     .summary = "ports and memory for bare-metal test kernels",
     .spec = "QEMU's pc-testdev",
     .size = sizeof(struct testdev),
