@@ -74,10 +74,12 @@ static gpa_t address(const struct dma8237 *d, unsigned n, uint16_t a)
 
 static bool ready(const struct dma8237 *d, unsigned n)
 {
-    const struct dma_chip *c = &d->chip[n / PER_CHIP];
+    const struct dma_chip *c;
 
-    if (n == 4 || n >= CHIPS * PER_CHIP || (c->command & COMMAND_DISABLE) ||
-        (c->masks & BIT(n % PER_CHIP)))
+    if (n >= CHIPS * PER_CHIP || n == 4) /* 4 is the cascade */
+        return false;
+    c = &d->chip[n / PER_CHIP];
+    if ((c->command & COMMAND_DISABLE) || (c->masks & BIT(n % PER_CHIP)))
         return false;
     /* Channels 0–3 come through channel 4. */
     return n >= PER_CHIP ||
