@@ -47,9 +47,9 @@ _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
     X("16", "rdx")                                                             \
     X("24", "rbx")                                                             \
     X("40", "rbp")                                                             \
-    X("48", "rsi") X("56", "rdi") X("64", "r8") X("72", "r9") X("80", "r10")   \
-        X("88", "r11") X("96", "r12") X("104", "r13") X("112", "r14")          \
-            X("120", "r15")
+    X("48", "rsi")                                                             \
+    X("56", "rdi") X("64", "r8") X("72", "r9") X("80", "r10") X("88", "r11")   \
+        X("96", "r12") X("104", "r13") X("112", "r14") X("120", "r15")
 #define LOAD(at, reg)  "mov native_io+" at "(%rip), %" reg "\n"
 #define STORE(at, reg) "mov %" reg ", native_io+" at "(%rip)\n"
 
@@ -212,6 +212,19 @@ static const int gpr_in_context[16] = {
     REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
     REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
+/* The kernel's frame says how far its XSAVE area goes (struct _fpx_sw_bytes, in
+   bytes 464 and up). */
+static void take_area(const uint8_t *frame)
+{
+    uint32_t magic = load_le32(frame + 464), size = load_le32(frame + 480);
+
+    if (magic != 0x46505853) /* FP_XSTATE_MAGIC1 */
+        size = 512;
+    memcpy(native.area, frame, MIN(size, XSAVE_BYTES));
+    if (magic != 0x46505853)
+        store_le64(native.area + XSTATE_BV, 3);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
@@ -230,7 +243,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     native_io.rflags = (uint64_t)g[REG_EFL];
     for (unsigned r = 0; r < 16; r++)
         native_io.gpr[r] = (uint64_t)g[gpr_in_context[r]];
-    memcpy(native.area, u->uc_mcontext.fpregs, XSAVE_BYTES / 4);
+    take_area((const uint8_t *)u->uc_mcontext.fpregs);
     g[REG_RIP] = (greg_t)(uintptr_t)native_recover;
     g[REG_RSP] = (greg_t)native_io.stack;
     g[REG_EFL] = 2;
@@ -242,10 +255,10 @@ static bool catch_signals(void)
     static const int numbers[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
     struct sigaction a = {.sa_sigaction = on_signal,
                           .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    stack_t stack = {.ss_size = 1 << 17};
+    static uint8_t memory[1 << 17];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
 
-    stack.ss_sp = malloc(stack.ss_size);
-    if (!stack.ss_sp || sigaltstack(&stack, NULL))
+    if (sigaltstack(&stack, NULL))
         return false;
     for (unsigned k = 0; k < ARRAY_LEN(numbers); k++)
         if (sigaction(numbers[k], &a, NULL))
@@ -271,7 +284,7 @@ static bool find_components(void)
         if (native_io.mask >> n & 1) {
             __cpuid_count(0xd, n, a, b, c, d);
             native.offset[n] = b;
-            if (a + b > XSAVE_BYTES / 4)
+            if (a + b > XSAVE_BYTES)
                 return false;
         }
     return true;
