@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "lodge/block.h"
 #include "lodge/chardev.h"
+#include "lodge/display.h"
 #include "lodge/host.h"
 #include "lodge/input.h"
 #include "lodge/irq.h"
@@ -124,6 +125,7 @@ struct env {
     struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */
     struct irq nmi_mask;     /* i8254: no NMI while asserted (RTC, port 0x70) */
     struct input_sink input; /* i8042: where keys and the mouse go */
+    struct display_source display; /* vga: what is on the screen */
     struct dev *isa_dma;     /* dma8237: see hw/timer/dma8237.h */
     uint8_t a20;             /* enum a20_source: who holds A20 enabled */
 };
