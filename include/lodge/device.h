@@ -26,6 +26,7 @@
 
 struct dev;
 struct env;
+struct media_drive;
 struct pci_bus;
 
 enum prop_kind {
@@ -128,6 +129,7 @@ struct env {
     struct display_source display; /* vga: what is on the screen */
     struct dev *isa_dma;     /* dma8237: see hw/timer/dma8237.h */
     uint8_t a20;             /* enum a20_source: who holds A20 enabled */
+    struct media_drive *drives; /* with removable media: lodge/media.h */
 };
 
 /* The A20 line is enabled while any of these wants it to be. */
