@@ -41,6 +41,16 @@ enum {
     RAM_SIZE = 4 << 20,
 };
 
+/* Types of gates. */
+enum {
+    INT32G = 0x8e,
+    TRAP32G = 0x8f,
+    INT16G = 0x86,
+    TRAP16G = 0x87,
+    TASKG = 0x85,
+    G_DPL3 = 0x60,
+};
+
 /* Selectors in the GDT. */
 enum {
     SEL_CODE0 = 0x08,

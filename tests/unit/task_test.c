@@ -5,7 +5,7 @@
     (off) & 255, (off) >> 8 & 255, (off) >> 16 & 255, (off) >> 24 & 255,       \
         (sel)&255, (sel) >> 8
 
-enum { TASKG = 0x85, DR7_LOCAL_ALL = 0x155 };
+enum { DR7_LOCAL_ALL = 0x155 };
 
 /* A 32-bit task at TSS_B that is ready to run at privilege 0. */
 static void make_b(struct bench *b)

@@ -1,0 +1,177 @@
+/* Registers and memory that random programs start with. */
+#include "jit_cases.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/endian.h"
+#include "x86/flags.h"
+
+/* ---- registers ---- */
+
+static uint64_t value(struct rng *r)
+{
+    static const uint64_t corners[] = {0,
+                                       1,
+                                       2,
+                                       ~0ull,
+                                       0x7f,
+                                       0x80,
+                                       0xff,
+                                       0x7fff,
+                                       0x8000,
+                                       0xffff,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       0x7fffffffffffffff,
+                                       0x8000000000000000,
+                                       0x100000000};
+    uint64_t v = rng_next(r);
+
+    switch (rng_below(r, 5)) {
+    case 0: return corners[rng_below(r, ARRAY_LEN(corners))];
+    case 1: return v >> rng_below(r, 64);
+    case 2: return (uint64_t)((int64_t)v >> rng_below(r, 64));
+    default: return v;
+    }
+}
+
+static void segments(const struct program *p, struct x86_state *s)
+{
+    unsigned dpl = p->user ? 3 : 0;
+
+    for (unsigned n = 0; n < 6; n++)
+        s->seg[n] = (struct x86_seg){0, 0xffffffff, 0xc093 | dpl << 5,
+                                     (uint16_t)((p->user ? 0x20 : 0x10) | dpl)};
+    s->seg[CS].attr = (p->wide ? 0xa09b : 0xc09b) | dpl << 5;
+    s->seg[CS].sel = (uint16_t)((p->wide ? (p->user ? 0x18 : 0x08)
+                                         : (p->user ? 0x30 : 0x28)) |
+                                dpl);
+    s->seg[FS].base = 0x48;
+    s->seg[GS].base = 0x1000;
+    s->cpl = (uint8_t)dpl;
+    s->tr = (struct x86_seg){TSS, 0x67, 0x8b, 0x38};
+    s->gdt = (struct x86_table){GDT, 0x3f};
+    s->idt = p->mode == CASE_32_FLAT ? (struct x86_table){IDT32, 0x7ff}
+                                     : (struct x86_table){IDT64, 0xfff};
+}
+
+static void fill_fpu(struct rng *r, struct x86_state *s)
+{
+    uint8_t *fx = s->fxsave;
+
+    memset(fx, 0, sizeof s->fxsave);
+    store_le16(fx, rng_one_in(r, 24) ? 0x340 : 0x37f);
+    fx[4] = rng_one_in(r, 2) ? 0xff : (uint8_t)rng_next(r);
+    for (unsigned n = 0; n < 8; n++) {
+        store_le64(fx + 32 + 16 * n, rng_next(r) | 1ull << 63);
+        store_le16(fx + 40 + 16 * n, rng_one_in(r, 3)
+                                         ? (uint16_t)rng_next(r)
+                                         : 0x3ff0 + rng_below(r, 32));
+    }
+    s->mxcsr = rng_one_in(r, 24) ? (uint32_t)rng_next(r) & 0xffbf
+                                 : 0x1f80 | rng_below(r, 4) << 13;
+    for (unsigned n = 0; n < 32; n++)
+        for (unsigned k = 0; k < 64; k += 8)
+            store_le64(s->zmm[n] + k, value(r));
+    for (unsigned n = 0; n < 8; n++)
+        s->k[n] = value(r);
+}
+
+void program_state(const struct program *p, struct x86_state *s,
+                   const struct cpu_model *m)
+{
+    bool vectors512 = m->xcr0_mask & XCR0_ZMM_HI256;
+
+    memset(s, 0, sizeof *s);
+    x86_state_reset(s, m, true, false);
+    for (unsigned n = 0; n < 16; n++)
+        s->gpr[n] = value(p->r);
+    if (!p->wide)
+        for (unsigned n = 0; n < 16; n++)
+            s->gpr[n] = n < 8 ? (uint32_t)s->gpr[n] : 0;
+    fill_fpu(p->r, s);
+    if (!vectors512) {
+        memset(s->k, 0, sizeof s->k);
+        for (unsigned n = 0; n < 32; n++)
+            memset(s->zmm[n] + (n < 16 ? 32 : 0), 0, n < 16 ? 32 : 64);
+    }
+    s->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM;
+    s->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+    s->efer = EFER_SCE | EFER_NXE;
+    if (p->mode != CASE_32_FLAT) {
+        s->cr0 |= CR0_PG;
+        s->efer |= EFER_LME | EFER_LMA;
+    }
+    s->cr3 = TABLES;
+    s->xcr0 = m->xcr0_mask & (XCR0_X87 | XCR0_SSE | XCR0_AVX | 0xe0);
+    segments(p, s);
+    s->rip = p->at;
+    s->rflags = FLAG_1 | (rng_next(p->r) & FLAGS_STATUS);
+    if (rng_one_in(p->r, 2))
+        s->rflags |= FLAG_IOPL;
+}
+
+/* ---- memory ---- */
+
+static void make_tables(uint8_t *ram)
+{
+    uint8_t *pt = ram + TABLES + 0x3000;
+
+    for (unsigned n = 0; n < 3; n++)
+        store_le64(ram + TABLES + n * 0x1000, (TABLES + (n + 1) * 0x1000) | 7);
+    for (uint64_t a = 0x1000; a < RAM_SIZE; a += 0x1000) {
+        bool program = a >= CODE_AT && a < CODE_AT + CODE_SIZE;
+        bool data = (a >= DATA_AT && a < DATA_END) || a == COUNTERS;
+        uint64_t e = a | 3;
+
+        if (program || data)
+            e |= 4;
+        if (a == DATA_RO)
+            e &= ~2ull;
+        if (a == DATA_KERNEL)
+            e &= ~4ull;
+        if (a == DATA_HOLE || (a > COUNTERS && !program && !data))
+            e = 0;
+        store_le64(pt + (a >> 12) * 8, e);
+        if (program || (data && a != COUNTERS))
+            store_le64(pt + ((a + ALIAS) >> 12) * 8, e);
+    }
+}
+
+static void make_gates(uint8_t *ram)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        uint32_t to = STUBS_AT + v * 16;
+
+        ram[to] = 0xf4;
+        store_le32(ram + IDT64 + v * 16, 0x08 << 16 | to);
+        store_le32(ram + IDT64 + v * 16 + 4, 0xee01);
+        store_le32(ram + IDT32 + v * 8, 0x28 << 16 | to);
+        store_le32(ram + IDT32 + v * 8 + 4, 0xee00);
+    }
+}
+
+void program_memory(uint8_t *ram)
+{
+    static const uint64_t gdt[] = {0,
+                                   0x00af9b000000ffff,
+                                   0x00cf93000000ffff,
+                                   0x00affb000000ffff,
+                                   0x00cff3000000ffff,
+                                   0x00cf9b000000ffff,
+                                   0x00cffb000000ffff};
+    struct rng r = {7};
+
+    memset(ram, 0, RAM_SIZE);
+    make_tables(ram);
+    make_gates(ram);
+    for (unsigned n = 0; n < ARRAY_LEN(gdt); n++)
+        store_le64(ram + GDT + n * 8, gdt[n]);
+    store_le64(ram + TSS + 4, IST_TOP);
+    store_le64(ram + TSS + 0x24, IST_TOP);
+    store_le16(ram + TSS + 0x66, 0x68);
+    for (unsigned a = DATA_AT; a < DATA_END; a += 8)
+        store_le64(ram + a, value(&r));
+}
