@@ -1,30 +1,12 @@
-#include "machine/pc.h"
-
 #include "base/bits.h"
 #include "base/libc.h"
 #include "hw/bus/piix4_pm.h"
 #include "hw/intc/lapic.h"
-#include "hw/registry.h"
 #include "machine/pc_firmware.h"
+#include "machine/pc_internal.h"
 #include "x86/tsc.h"
 
-enum {
-    FIRST_SLOT = 3, /* 0: host bridge, 1: PIIX, 2: for a display adapter */
-    XAPIC_IDS = 15, /* an IOAPIC's ID of four bits that no CPU has */
-};
-
-struct pc {
-    struct vm *vm;
-    struct env *env;
-    struct pc_config config;
-    struct e820 map;
-    struct region low, high, above, rom;
-    struct dev *pm;
-    unsigned ioapic_id;
-    unsigned next_slot;
-    const char *method;
-    struct x86_state scratch; /* machine lock */
-};
+enum { XAPIC_IDS = 15 }; /* an IOAPIC's ID of four bits that no CPU has */
 
 /* --- time --- */
 
@@ -81,130 +63,6 @@ static void unmap_memory(struct pc *pc)
     for (unsigned i = 0; i < ARRAY_LEN(all); i++)
         if (all[i]->space)
             space_unmap(all[i]);
-}
-
-/* --- devices --- */
-
-static struct dev *add(struct pc *pc, const char *name, const char *id,
-                       const struct prop_value *values, struct err *e)
-{
-    const struct dev_class *cls = dev_class_find(name);
-
-    if (!cls) {
-        err_set(e, LE_UNSUPPORTED, "this build of Lodge has no %s", name);
-        return NULL;
-    }
-    return vm_add_device(pc->vm, cls, id, values, e);
-}
-
-/* What is always there, in the order of attaching and of reset. */
-static const struct {
-    const char *cls, *id;
-} board[] = {
-    {"i440fx", "host-bridge"}, {"piix3", "isa-bridge"}, {"piix4-pm", "pm"},
-    {"i8259", "pic"},          {"ioapic", "ioapic"},    {"dma8237", "dma"},
-    {"i8254", "pit"},          {"mc146818", "rtc"},     {"hpet", "hpet"},
-    {"i8042", "kbd"},          {"port92", "port92"},    {"port80", "port80"},
-};
-
-static int add_board(struct pc *pc, struct err *e)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(board); i++)
-        if (!add(pc, board[i].cls, board[i].id, NULL, e))
-            return e->code;
-    pc->pm = vm_find_device(pc->vm, "pm");
-    return 0;
-}
-
-static int add_apics(struct pc *pc, struct err *e)
-{
-    const struct vm_config *vc = vm_config(pc->vm);
-    const struct x86_features *f = &vc->model->features;
-
-    for (unsigned i = 0; i < vc->ncpus; i++) {
-        struct dev *d;
-        char id[16];
-
-        snprintf(id, sizeof id, "apic%u", i);
-        d = add(pc, "lapic", id,
-                PROP_VALUES(SET_NUMBER("cpu", i) SET_NUMBER(
-                    "phys-bits", vc->model->phys_bits)
-                                SET_BOOL("x2apic", feature_has(f, FEAT_X2APIC))
-                                    SET_BOOL("tsc-deadline",
-                                             feature_has(f, FEAT_TSCDL))),
-                e);
-        if (!d)
-            return e->code;
-        vm_set_intc(pc->vm, i, &lapic_cpu_ops, lapic_ctx(d));
-    }
-    return 0;
-}
-
-static int add_serials(struct pc *pc, struct err *e)
-{
-    for (unsigned i = 0; i < PC_SERIALS; i++) {
-        char id[16];
-
-        if (!pc->config.serial[i])
-            continue;
-        snprintf(id, sizeof id, "serial%u", i);
-        if (!add(pc, "serial", id,
-                 PROP_VALUES(SET_NUMBER("com", i + 1)
-                                 SET_CHARDEV("chardev", pc->config.serial[i])),
-                 e))
-            return e->code;
-    }
-    return 0;
-}
-
-static int add_disks(struct pc *pc, struct err *e)
-{
-    for (unsigned i = 0; i < pc->config.ndisks; i++) {
-        const struct pc_disk *disk = &pc->config.disk[i];
-        const char *serial = disk->serial ? disk->serial : disk->blk->id;
-        char id[16];
-
-        snprintf(id, sizeof id, "disk%u", i);
-        if (!add(pc, "virtio-blk", id,
-                 PROP_VALUES(SET_BLK("disk", disk->blk) SET_TEXT(
-                     "serial", serial) SET_BOOL("readonly", disk->readonly)
-                                 SET_NUMBER("slot", pc->next_slot++)),
-                 e))
-            return e->code;
-    }
-    return 0;
-}
-
-static int add_extras(struct pc *pc, struct err *e)
-{
-    const struct pc_config *c = &pc->config;
-
-    if (c->console && !add(pc, "virtio-console", "console0",
-                           PROP_VALUES(SET_CHARDEV("chardev", c->console)
-                                           SET_NUMBER("slot", pc->next_slot++)),
-                           e))
-        return e->code;
-    if (!c->no_rng && !add(pc, "virtio-rng", "rng0",
-                           PROP_VALUES(SET_NUMBER("slot", pc->next_slot++)), e))
-        return e->code;
-    if (c->debug_exit && !add(pc, "debug-exit", "debug-exit", NULL, e))
-        return e->code;
-    if (c->test_device && !add(pc, "testdev", "test-device", NULL, e))
-        return e->code;
-    return 0;
-}
-
-static int add_devices(struct pc *pc, struct err *e)
-{
-    int r = add_board(pc, e);
-
-    if (!r)
-        r = add_apics(pc, e);
-    if (!r)
-        r = add_serials(pc, e);
-    if (!r)
-        r = add_disks(pc, e);
-    return r ? r : add_extras(pc, e);
 }
 
 /* --- boot --- */
@@ -357,7 +215,7 @@ int pc_create(struct vm *vm, const struct pc_config *config, struct pc **out,
     pc->vm = vm;
     pc->env = vm_env(vm);
     pc->config = *config;
-    pc->next_slot = FIRST_SLOT;
+    pc->next_slot = PC_FIRST_SLOT;
     pc->ioapic_id = pc->env->ncpus < XAPIC_IDS ? pc->env->ncpus : 0;
     if (is_zero(pc->config.uuid, sizeof pc->config.uuid))
         random_uuid(pc->config.uuid);
@@ -368,7 +226,7 @@ int pc_create(struct vm *vm, const struct pc_config *config, struct pc **out,
     r = map_memory(pc, e);
     host_mutex_unlock(vm_lock(vm));
     if (!r)
-        r = add_devices(pc, e);
+        r = pc_add_devices(pc, e);
     *out = pc;
     return r;
 }

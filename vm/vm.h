@@ -112,6 +112,7 @@ struct prop_value {
         const char *text;
         struct blk *blk;
         struct chardev *chardev;
+        struct rom_bytes bytes;
     };
 };
 #define PROP_VALUES(...)  ((const struct prop_value[]){__VA_ARGS__{0}})
@@ -120,6 +121,7 @@ struct prop_value {
 #define SET_TEXT(n, v)    {.name = (n), .kind = PROP_STRING, .text = (v)},
 #define SET_BLK(n, v)     {.name = (n), .kind = PROP_BLK, .blk = (v)},
 #define SET_CHARDEV(n, v) {.name = (n), .kind = PROP_CHARDEV, .chardev = (v)},
+#define SET_BYTES(n, v)   {.name = (n), .kind = PROP_BYTES, .bytes = (v)},
 
 /*
  * Makes and attaches a device: id (copied) must be new; values is a list or

@@ -36,6 +36,12 @@ enum prop_kind {
     PROP_STRING,  /* const char *, borrowed for the device's life */
     PROP_BLK,     /* struct blk *, borrowed */
     PROP_CHARDEV, /* struct chardev *, borrowed */
+    PROP_BYTES,   /* struct rom_bytes, borrowed for the device's life */
+};
+
+struct rom_bytes {
+    const uint8_t *p;
+    size_t n;
 };
 
 struct prop {

@@ -18,6 +18,7 @@ struct gadget {
     const char *text;
     struct blk *blk;
     struct chardev *chardev;
+    struct rom_bytes rom;
 };
 
 static unsigned detached; /* level of the last one that went */
@@ -49,6 +50,8 @@ static const struct prop gadget_props[] = {
     {"blk", "its disk", offsetof(struct gadget, blk), PROP_BLK, false, 0, 0, 0},
     {"line", "its line", offsetof(struct gadget, chardev), PROP_CHARDEV, true,
      0, 0, 0},
+    {"rom", "its code", offsetof(struct gadget, rom), PROP_BYTES, false, 0, 0,
+     0},
     PROP_END,
 };
 
@@ -127,6 +130,16 @@ static struct gadget *made(struct fixture *f, const char *id,
     return container_of(d, struct gadget, dev);
 }
 
+static void rom(void **state)
+{
+    static const struct rom_bytes code = {(const uint8_t *)"code", 4};
+    struct gadget *g =
+        made(*state, "g", PROP_VALUES(LINE SET_BYTES("rom", code)));
+
+    assert_ptr_equal(g->rom.p, code.p);
+    assert_int_equal(g->rom.n, code.n);
+}
+
 static void defaults(void **state)
 {
     struct fixture *f = *state;
@@ -134,6 +147,7 @@ static void defaults(void **state)
 
     assert_true(g->flag && g->level == 7 && g->size == 0 && !g->text);
     assert_ptr_equal(g->chardev, &line);
+    assert_null(g->rom.p);
     assert_string_equal(g->dev.id, "g");
     assert_ptr_equal(vm_find_device(f->vm, "g"), &g->dev);
     assert_null(vm_find_device(f->vm, "h"));
@@ -191,7 +205,7 @@ static void bad_values(void **state)
             "x (gadget): line must be given (its line)");
     refused(f, PROP_VALUES(LINE SET_NUMBER("colour", 1)),
             "x: gadget has no property colour (it has flag, level, size, "
-            "text, blk, line)");
+            "text, blk, line, rom)");
     refused(f, PROP_VALUES(LINE SET_NUMBER("level", 21)),
             "x (gadget): level takes 2 to 20, not 21");
     refused(f, PROP_VALUES(LINE SET_NUMBER("level", 1)),
@@ -237,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROP_TEST(defaults),
+        PROP_TEST(rom),
         PROP_TEST(values),
         PROP_TEST(bad_values),
         PROP_TEST(order_of_detaching),

@@ -1,0 +1,136 @@
+/* Which devices a PC has. */
+#include "base/bits.h"
+#include "base/libc.h"
+#include "hw/intc/lapic.h"
+#include "hw/registry.h"
+#include "machine/pc_internal.h"
+#include "x86/cpuid.h"
+
+struct dev *pc_add(struct pc *pc, const char *name, const char *id,
+                   const struct prop_value *values, struct err *e)
+{
+    const struct dev_class *cls = dev_class_find(name);
+
+    if (!cls) {
+        err_set(e, LE_UNSUPPORTED, "this build of Lodge has no %s", name);
+        return NULL;
+    }
+    return vm_add_device(pc->vm, cls, id, values, e);
+}
+
+unsigned pc_slot(struct pc *pc)
+{
+    return pc->next_slot++;
+}
+
+/* What is always there, in the order of attaching and of reset. */
+static const struct {
+    const char *cls, *id;
+} board[] = {
+    {"i440fx", "host-bridge"}, {"piix3", "isa-bridge"}, {"piix4-pm", "pm"},
+    {"i8259", "pic"},          {"ioapic", "ioapic"},    {"dma8237", "dma"},
+    {"i8254", "pit"},          {"mc146818", "rtc"},     {"hpet", "hpet"},
+    {"i8042", "kbd"},          {"port92", "port92"},    {"port80", "port80"},
+};
+
+static int add_board(struct pc *pc, struct err *e)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(board); i++)
+        if (!pc_add(pc, board[i].cls, board[i].id, NULL, e))
+            return e->code;
+    pc->pm = vm_find_device(pc->vm, "pm");
+    return 0;
+}
+
+static int add_apics(struct pc *pc, struct err *e)
+{
+    const struct vm_config *vc = vm_config(pc->vm);
+    const struct x86_features *f = &vc->model->features;
+
+    for (unsigned i = 0; i < vc->ncpus; i++) {
+        struct dev *d;
+        char id[16];
+
+        snprintf(id, sizeof id, "apic%u", i);
+        d = pc_add(
+            pc, "lapic", id,
+            PROP_VALUES(SET_NUMBER("cpu", i)
+                            SET_NUMBER("phys-bits", vc->model->phys_bits)
+                                SET_BOOL("x2apic", feature_has(f, FEAT_X2APIC))
+                                    SET_BOOL("tsc-deadline",
+                                             feature_has(f, FEAT_TSCDL))),
+            e);
+        if (!d)
+            return e->code;
+        vm_set_intc(pc->vm, i, &lapic_cpu_ops, lapic_ctx(d));
+    }
+    return 0;
+}
+
+static int add_serials(struct pc *pc, struct err *e)
+{
+    for (unsigned i = 0; i < PC_SERIALS; i++) {
+        char id[16];
+
+        if (!pc->config.serial[i])
+            continue;
+        snprintf(id, sizeof id, "serial%u", i);
+        if (!pc_add(pc, "serial", id,
+                    PROP_VALUES(SET_NUMBER("com", i + 1) SET_CHARDEV(
+                        "chardev", pc->config.serial[i])),
+                    e))
+            return e->code;
+    }
+    return 0;
+}
+
+static int add_disks(struct pc *pc, struct err *e)
+{
+    for (unsigned i = 0; i < pc->config.ndisks; i++) {
+        const struct pc_disk *disk = &pc->config.disk[i];
+        const char *serial = disk->serial ? disk->serial : disk->blk->id;
+        char id[16];
+
+        snprintf(id, sizeof id, "disk%u", i);
+        if (!pc_add(pc, "virtio-blk", id,
+                    PROP_VALUES(SET_BLK("disk", disk->blk) SET_TEXT(
+                        "serial", serial) SET_BOOL("readonly", disk->readonly)
+                                    SET_NUMBER("slot", pc_slot(pc))),
+                    e))
+            return e->code;
+    }
+    return 0;
+}
+
+static int add_extras(struct pc *pc, struct err *e)
+{
+    const struct pc_config *c = &pc->config;
+
+    if (c->console && !pc_add(pc, "virtio-console", "console0",
+                              PROP_VALUES(SET_CHARDEV("chardev", c->console)
+                                              SET_NUMBER("slot", pc_slot(pc))),
+                              e))
+        return e->code;
+    if (!c->no_rng && !pc_add(pc, "virtio-rng", "rng0",
+                              PROP_VALUES(SET_NUMBER("slot", pc_slot(pc))), e))
+        return e->code;
+    if (c->debug_exit && !pc_add(pc, "debug-exit", "debug-exit", NULL, e))
+        return e->code;
+    if (c->test_device && !pc_add(pc, "testdev", "test-device", NULL, e))
+        return e->code;
+    return 0;
+}
+
+/* In the order of attaching and of reset. */
+static int (*const groups[])(struct pc *, struct err *) = {
+    add_board, add_apics, add_serials, add_disks, add_extras,
+};
+
+int pc_add_devices(struct pc *pc, struct err *e)
+{
+    int r = 0;
+
+    for (unsigned i = 0; !r && i < ARRAY_LEN(groups); i++)
+        r = groups[i](pc, e);
+    return r;
+}
