@@ -37,6 +37,9 @@ void insn_flags(const struct insn *i, uint16_t *reads, uint16_t *kills)
         *reads = 0;
     else
         *kills = 0;
+    /* Undefined, but by constants CPUs leave it alone. */
+    if (row->body == op_rol || row->body == op_ror)
+        *kills &= (uint16_t)~FLAG_OF;
 }
 
 static bool is_opaque(const struct insn *i)
