@@ -1,14 +1,16 @@
 #!/bin/sh
 # Makes an initramfs with a static busybox:
 #   tools/initrd.sh FILE [INIT-SCRIPT]
-# Without a script, init opens a shell on the console.
+# Without a script, init opens a shell on the console. BUSYBOX: another one
+# than this machine's (of the same version).
 set -eu
 file=$1
+busybox=${BUSYBOX:-/bin/busybox}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" \
     "$root/root"
-cp /bin/busybox "$root/bin/busybox"
+cp "$busybox" "$root/bin/busybox"
 for applet in $(/bin/busybox --list); do
     [ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds one test kernel: build.sh BITS OUT SOURCE-DIR KERNEL CC...
+# Builds one test kernel: build.sh BITS OUT SOURCE-DIR KERNEL CC [FLAG]...
 # The result is a 32-bit ELF file whatever the kernel's code, as multiboot
 # loaders want it.
 set -eu
@@ -8,7 +8,7 @@ shift 4
 flags="-m$bits -std=gnu17 -O1 -g0 -ffreestanding -fno-pic -fno-pie -no-pie
  -nostdlib -static -fno-stack-protector -fno-asynchronous-unwind-tables
  -fcf-protection=none -mgeneral-regs-only -fno-strict-aliasing
- -fno-tree-loop-distribute-patterns -Wall -Wextra -I$dir/lib
+ -Wall -Wextra -I$dir/lib
  -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
  -Wl,--no-warn-rwx-segments"
 [ "$bits" = 32 ] || flags="$flags -mno-red-zone -mcmodel=small"

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Prepares the guests of `make test-debian`, from Debian packages:
+#   build/guest-amd64, build/guest-686-pae
+#       vmlinuz, initrd: Debian's other kernels with a static busybox
+#   build/guest-debian
+#       vmlinuz, initrd, root.img: a Debian on a disk, as it installs itself,
+#       with gcc; root logs in without a password
+# Once made, needs no network.
+set -eu
+. tools/fetch.sh
+PATH=$PATH:/usr/sbin:/sbin
+sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+tmp=
+trap 'rm -rf "$tmp"' EXIT
+
+kernel_guest() { # FLAVOUR ARCHITECTURE
+    out=build/guest-$1
+    [ -f "$out/initrd" ] && [ "$out/initrd" -nt tools/initrd.sh ] && return
+    tools/kernel.sh "$1" "$2"
+    mkdir -p "$out"
+    ln -f "build/kernel-$1/vmlinuz" "$out/vmlinuz"
+    fetch_for "$2"
+    tmp=$(mktemp -d)
+    fetch_unpack busybox-static "$tmp"
+    BUSYBOX=$tmp/bin/busybox tools/initrd.sh "$out/initrd"
+    rm -rf "$tmp"
+}
+
+disk_guest() {
+    out=build/guest-debian
+    [ -f $out/root.img ] && return
+    echo "Making a Debian disk from packages (some minutes)"
+    mkdir -p $out
+    # /dev/vda as it is, no partitions: --kernel starts it.
+    # shellcheck disable=SC2016
+    $sudo mmdebstrap --quiet --variant=apt \
+        --include=systemd-sysv,udev,login,procps,gcc,libc6-dev,linux-image-cloud-amd64,e2fsprogs \
+        --aptopt='Acquire::Languages "none"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --customize-hook='chroot "$1" passwd -q -d root' \
+        --customize-hook='echo lodge > "$1/etc/hostname"' \
+        --customize-hook='echo "/dev/vda / ext4 defaults 0 1" > "$1/etc/fstab"' \
+        bookworm $out/root.part.tar
+    $sudo rm -rf $out/root
+    mkdir $out/root
+    $sudo tar -C $out/root -xpf $out/root.part.tar
+    $sudo cp -L $out/root/vmlinuz $out/vmlinuz
+    $sudo cp -L $out/root/initrd.img $out/initrd
+    $sudo mke2fs -q -t ext4 -d $out/root $out/root.part.img 2G
+    $sudo chown "$(id -u)" $out/root.part.img $out/vmlinuz $out/initrd
+    mv $out/root.part.img $out/root.img
+    $sudo rm -rf $out/root $out/root.part.tar
+}
+
+kernel_guest amd64 amd64
+kernel_guest 686-pae i386
+disk_guest
