@@ -40,3 +40,8 @@ echo "Installing Debian packages:$missing"
 $root apt-get update -qq
 $root env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends $missing >/dev/null
+
+# What was configured without them shall find them.
+for b in build build-*; do
+    [ ! -f "$b/build.ninja" ] || meson setup --reconfigure "$b" >/dev/null
+done

@@ -5,7 +5,7 @@
 set -eu
 bits=$1 out=$2 dir=$3 name=$4
 shift 4
-flags="-m$bits -std=gnu17 -O1 -g0 -ffreestanding -fno-pic -fno-pie -no-pie
+flags="-m$bits -std=gnu17 -O1 -g0 -ffreestanding -fno-pic -fno-pie
  -nostdlib -static -fno-stack-protector -fno-asynchronous-unwind-tables
  -fcf-protection=none -mgeneral-regs-only -fno-strict-aliasing
  -Wall -Wextra -I$dir/lib

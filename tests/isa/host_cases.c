@@ -306,7 +306,8 @@ static unsigned operand_bytes(const struct host_case *c)
     return (c->row->props & OP_MASKED) ? 16 : c->i.osize; /* MASKMOVDQU */
 }
 
-bool case_in_pieces(const struct host_case *c)
+/* A memory image whose parts the CPU takes in an order of its own. */
+static bool is_image(const struct host_case *c)
 {
     static const char *const names[] = {"fnstenv", "fldenv",    "fnsave",
                                         "frstor",  "fxsave",    "fxsave64",
@@ -315,7 +316,12 @@ bool case_in_pieces(const struct host_case *c)
     for (unsigned k = 0; k < ARRAY_LEN(names); k++)
         if (!strcmp(c->row->name, names[k]))
             return true;
-    return is_xsave(c) || (c->row->props & OP_MASKED) ||
+    return is_xsave(c);
+}
+
+bool case_in_pieces(const struct host_case *c)
+{
+    return is_image(c) || (c->row->props & OP_MASKED) ||
            (insn_encoding(&c->i) == ENC_EVEX && (c->i.evex & 7));
 }
 
@@ -345,7 +351,7 @@ static uint64_t pick_target(struct host_case *c, unsigned n)
         if (c->i.asize == 8)
             return (rng_one_in(r, 2) ? 0x0000800000000000
                                      : 0xffff7fffffffffc0) -
-                   (rng_one_in(r, 2) && !case_in_pieces(c) ? cross : 0);
+                   (rng_one_in(r, 2) && !is_image(c) ? cross : 0);
         return DATA + (in & ~63ull);
     case 7:
     case 8: return DATA + (locked ? in & ~15ull : in);

@@ -45,6 +45,22 @@ static gva_t part_address(struct cpu *c, const struct insn *i, uint64_t ea,
     return x86_linear(c, i->seg, truncate_address(i, ea), n, write);
 }
 
+/*
+ * Where there are several parts, all addresses are checked before any access:
+ * #GP of the last goes before #PF of the first.
+ */
+static void check_parts(struct cpu *c, const struct insn *i, uint64_t ea,
+                        uint64_t bytes, bool write)
+{
+    unsigned start, n;
+
+    if (!(bytes & (bytes + (bytes & -bytes))))
+        return; /* one run of bits: its access checks it */
+    while (next_run(&bytes, &start, &n))
+        x86_linear_checked(c, i->seg, truncate_address(i, ea + start), n,
+                           write);
+}
+
 static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
                        uint64_t bytes)
 {
@@ -53,6 +69,7 @@ static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
     unsigned start, n;
 
     memcpy(to, zero, HOSTVEC_MEM);
+    check_parts(c, i, ea, bytes, false);
     while (next_run(&bytes, &start, &n))
         mem_read_bytes(c, part_address(c, i, ea + start, n, false), to + start,
                        n);
@@ -64,6 +81,7 @@ static void write_parts(struct cpu *c, const struct insn *i,
     uint64_t ea = x86_ea(c, i), all = bytes;
     unsigned start, n;
 
+    check_parts(c, i, ea, bytes, true);
     while (next_run(&all, &start, &n))
         mem_probe(c, part_address(c, i, ea + start, n, true), n, true);
     while (next_run(&bytes, &start, &n))
