@@ -79,6 +79,8 @@ struct itlb_entry {
 };
 enum { ITLB_SIZE = 256 };
 
+struct outside_access;
+
 struct cpu {
     struct x86_state s;
 
@@ -118,6 +120,12 @@ struct cpu {
     /* May this RAM page be written without being asked first? The MMU asks
        before it fills a write tag. */
     bool (*page_writable)(struct cpu *c, gpa_t page);
+    /* For an engine that runs instructions twice; NULL: not. Instead of
+       x86_outside_now(); and before memory at e's page, the host's ram, is
+       accessed that was not in the TLB. */
+    void (*outside)(struct cpu *c, struct outside_access *a);
+    void (*tlb_filled)(struct cpu *c, struct tlb_entry *e, uint8_t *ram,
+                       gpa_t page, bool writable);
 
     uint64_t apic_base;   /* this CPU's APIC_BASE: x86_apic_base_changed() */
     struct window window; /* RAM found last: see mmu.c */

@@ -8,6 +8,7 @@
  */
 #include "base/endian.h"
 #include "x86/msr.h"
+#include "x86/outside.h"
 #include "x86/tsc.h"
 
 /* struct pvclock_vcpu_time_info and struct pvclock_wall_clock */
@@ -38,7 +39,7 @@ static bool store_versioned(struct cpu *c, gpa_t a, uint8_t *p, size_t n)
     uint32_t version;
     bool ok;
 
-    host_mutex_lock(v->lock);
+    x86_outside_lock(c);
     ok = !space_load(v->mem, a, old, sizeof old);
     version = (load_le32(old) | 1) + (load_le32(old) & 1 ? 2 : 0);
     store_le32(p, version);
@@ -48,7 +49,7 @@ static bool store_versioned(struct cpu *c, gpa_t a, uint8_t *p, size_t n)
     atomic_thread_fence(memory_order_seq_cst);
     store_le32(p, version + 1);
     ok = ok && !space_store(v->mem, a, p, 4);
-    host_mutex_unlock(v->lock);
+    x86_outside_unlock(c);
     return ok;
 }
 

@@ -1,6 +1,7 @@
 /* Behind the accessors of mem.h: translation, MMIO, code pages, the APIC. */
 #include "x86/mmu.h"
 #include "x86/opcode.h"
+#include "x86/outside.h"
 #include "base/libc.h"
 
 enum { APIC_BASE_ENABLE = 1 << 11, APIC_BASE_X2APIC = 1 << 10 };
@@ -19,10 +20,10 @@ void x86_apic_base_changed(struct cpu *c)
     uint64_t base = 0;
 
     if (v->intc) {
-        host_mutex_lock(v->lock);
+        x86_outside_lock(c);
         if (!v->intc->read_msr(v->intc_ctx, 0x1b, &base))
             base = 0;
-        host_mutex_unlock(v->lock);
+        x86_outside_unlock(c);
     }
     if (base != c->apic_base)
         tlb_flush_all(c);
@@ -108,6 +109,9 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     struct tlb_entry *e = &c->tlbs[mode][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
     gva_t page = a & PAGE_MASK;
 
+    if (c->tlb_filled)
+        c->tlb_filled(c, e, p->ram - (p->gpa & ~PAGE_MASK), p->gpa & PAGE_MASK,
+                      w->writable && !p->readonly);
     if (c->has_breakpoints)
         return;
     e->read = page;
@@ -152,12 +156,8 @@ static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
  */
 static uint64_t apic_read(struct cpu *c, uint32_t off, unsigned n)
 {
-    struct vcpu *v = c->vcpu;
-    uint32_t reg;
+    uint32_t reg = (uint32_t)x86_outside_read(c, OUTSIDE_APIC, off & ~15u, 4);
 
-    host_mutex_lock(v->lock);
-    reg = v->intc->read(v->intc_ctx, off & ~15u);
-    host_mutex_unlock(v->lock);
     if ((off & 15) >= 4)
         return 0;
     return (reg >> 8 * (off & 3)) & mask_low(8 * n);
@@ -165,13 +165,8 @@ static uint64_t apic_read(struct cpu *c, uint32_t off, unsigned n)
 
 static void apic_write(struct cpu *c, uint32_t off, uint64_t value, unsigned n)
 {
-    struct vcpu *v = c->vcpu;
-
-    if ((off & 15) || n < 4)
-        return;
-    host_mutex_lock(v->lock);
-    v->intc->write(v->intc_ctx, off, (uint32_t)value);
-    host_mutex_unlock(v->lock);
+    if (!(off & 15) && n >= 4)
+        x86_outside_write(c, OUTSIDE_APIC, off, (uint32_t)value, 4);
 }
 
 static uint64_t device_read(struct cpu *c, gpa_t a, unsigned n)
@@ -179,7 +174,7 @@ static uint64_t device_read(struct cpu *c, gpa_t a, unsigned n)
     c->stats.mmio++;
     if (is_apic_page(c, a))
         return apic_read(c, a & 0xfff, n);
-    return space_read(c->vcpu->mem, a, n);
+    return x86_outside_read(c, OUTSIDE_DEVICE, a, n);
 }
 
 static void device_write(struct cpu *c, gpa_t a, uint64_t v, unsigned n)
@@ -188,7 +183,7 @@ static void device_write(struct cpu *c, gpa_t a, uint64_t v, unsigned n)
     if (is_apic_page(c, a))
         apic_write(c, a & 0xfff, v, n);
     else
-        space_write(c->vcpu->mem, a, v, n);
+        x86_outside_write(c, OUTSIDE_DEVICE, a, v, n);
 }
 
 /* Buses carry powers of two: odd sizes (parts of crossing accesses) go by

@@ -1,4 +1,5 @@
 #include "x86/mmu.h"
+#include "x86/outside.h"
 #include "base/libc.h"
 
 /* Page table entry bits, the same in every format. */
@@ -46,7 +47,7 @@ static uint64_t entry_read(struct cpu *c, gpa_t a, unsigned bytes, void **host)
 
     *host = p && !readonly ? p : NULL;
     if (!p)
-        return space_read(c->vcpu->mem, a, bytes);
+        return x86_outside_read(c, OUTSIDE_DEVICE, a, bytes);
     if (bytes == 4)
         return __atomic_load_n((uint32_t *)(void *)p, __ATOMIC_RELAXED);
     return __atomic_load_n((uint64_t *)(void *)p, __ATOMIC_RELAXED);

@@ -2,6 +2,7 @@
 #include "base/bits.h"
 #include "lodge/irq.h"
 #include "x86/mem.h"
+#include "x86/outside.h"
 
 struct row;
 typedef bool (*msr_read)(struct cpu *c, const struct row *r, unsigned n,
@@ -116,11 +117,11 @@ static void tsc_changed(struct cpu *c)
     uint64_t deadline;
 
     if (v->intc) {
-        host_mutex_lock(v->lock);
+        x86_outside_lock(c);
         if (v->intc->read_msr(v->intc_ctx, MSR_TSC_DEADLINE, &deadline) &&
             deadline)
             v->intc->write_msr(v->intc_ctx, MSR_TSC_DEADLINE, deadline);
-        host_mutex_unlock(v->lock);
+        x86_outside_unlock(c);
     }
     kvmclock_update(c);
 }
@@ -195,31 +196,23 @@ static bool read_platform_info(struct cpu *c, const struct row *r, unsigned n,
 static bool read_intc(struct cpu *c, const struct row *r, unsigned n,
                       uint64_t *v)
 {
-    struct vcpu *cpu = c->vcpu;
-    bool ok;
+    struct outside_access a = {.what = OUTSIDE_MSR, .at = r->first + n};
 
-    if (!cpu->intc)
-        return false;
-    host_mutex_lock(cpu->lock);
-    ok = cpu->intc->read_msr(cpu->intc_ctx, r->first + n, v);
-    host_mutex_unlock(cpu->lock);
-    return ok;
+    x86_outside(c, &a);
+    *v = a.value;
+    return a.ok;
 }
 
 static bool write_intc(struct cpu *c, const struct row *r, unsigned n,
                        uint64_t v)
 {
-    struct vcpu *cpu = c->vcpu;
-    bool ok;
+    struct outside_access a = {
+        .what = OUTSIDE_MSR, .write = true, .at = r->first + n, .value = v};
 
-    if (!cpu->intc)
-        return false;
-    host_mutex_lock(cpu->lock);
-    ok = cpu->intc->write_msr(cpu->intc_ctx, r->first + n, v);
-    host_mutex_unlock(cpu->lock);
-    if (ok && r->first + n == MSR_APIC_BASE)
+    x86_outside(c, &a);
+    if (a.ok && r->first + n == MSR_APIC_BASE)
         x86_apic_base_changed(c);
-    return ok;
+    return a.ok;
 }
 
 /* --- memory types --- */

@@ -2,6 +2,7 @@
 #include "lodge/host.h"
 #include "x86/cpu.h"
 #include "x86/hostcpu.h"
+#include "x86/outside.h"
 
 enum { RATIO_BITS = 48 };
 
@@ -106,6 +107,8 @@ uint64_t tsc_now(const struct cpu_model *m, uint64_t offset)
 
 uint64_t x86_tsc(struct cpu *c)
 {
+    if (unlikely(c->outside != NULL))
+        return x86_outside_read(c, OUTSIDE_TSC, 0, 8);
     return tsc_now(c->model, c->s.tsc_offset);
 }
 

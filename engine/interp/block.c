@@ -1,6 +1,7 @@
 /* Finding and making blocks. */
 #include "engine/interp/interp.h"
 #include "base/libc.h"
+#include "x86/outside.h"
 
 /* --- instructions that only raise --- */
 
@@ -56,7 +57,8 @@ static void take(struct fetch *f, struct code_page *page, uint8_t *to,
     if (page && code_pages_claim(interp_of(c)->pages, page, c->vcpu, a, n))
         tlb_forget_page(c, a & PAGE_MASK, true);
     for (unsigned k = 0; k < n; k++)
-        to[k] = ram ? ram[k] : (uint8_t)space_read(c->vcpu->mem, a + k, 1);
+        to[k] = ram ? ram[k]
+                    : (uint8_t)x86_outside_read(c, OUTSIDE_DEVICE, a + k, 1);
 }
 
 /* The instruction's bytes in the second page; may raise #PF. */

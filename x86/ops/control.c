@@ -6,6 +6,7 @@
 #include "lodge/host.h"
 #include "x86/operand.h"
 #include "x86/ops/ops.h"
+#include "x86/outside.h"
 #include "x86/system.h"
 
 #define CR0_KNOWN                                                              \
@@ -28,7 +29,7 @@ static bool read_pdptes(struct cpu *c, uint64_t cr3, uint64_t out[4])
     gpa_t a = cr3 & 0xffffffe0;
 
     for (unsigned n = 0; n < 4; n++) {
-        out[n] = space_read(c->vcpu->mem, (a + 8 * n) & mask, 8);
+        out[n] = x86_outside_read(c, OUTSIDE_DEVICE, (a + 8 * n) & mask, 8);
         if ((out[n] & 1) && (out[n] & reserved))
             return false;
     }
@@ -194,28 +195,14 @@ static void write_cr4(struct cpu *c, uint64_t v)
 
 static uint64_t read_cr8(struct cpu *c)
 {
-    struct vcpu *v = c->vcpu;
-    uint64_t tpr;
-
-    if (!v->intc)
-        return 0;
-    host_mutex_lock(v->lock);
-    tpr = v->intc->get_tpr(v->intc_ctx);
-    host_mutex_unlock(v->lock);
-    return tpr >> 4;
+    return x86_outside_read(c, OUTSIDE_TPR, 0, 1) >> 4;
 }
 
 static void write_cr8(struct cpu *c, uint64_t value)
 {
-    struct vcpu *v = c->vcpu;
-
     if (value & ~15ull)
         x86_raise_gp0(c);
-    if (!v->intc)
-        return;
-    host_mutex_lock(v->lock);
-    v->intc->set_tpr(v->intc_ctx, (uint8_t)(value << 4));
-    host_mutex_unlock(v->lock);
+    x86_outside_write(c, OUTSIDE_TPR, 0, value << 4, 1);
 }
 
 /* --- instructions --- */

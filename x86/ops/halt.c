@@ -12,6 +12,7 @@
 #include "lodge/host.h"
 #include "x86/operand.h"
 #include "x86/ops/ops.h"
+#include "x86/outside.h"
 #include "x86/system.h"
 
 #define MWAIT_FIRST   20000ull           /* ns */
@@ -31,7 +32,8 @@ void op_hlt(struct cpu *c, const struct insn *i)
 static void read_line(struct cpu *c, uint64_t line[8])
 {
     for (unsigned n = 0; n < 8; n++)
-        line[n] = space_read(c->vcpu->mem, c->monitor.address + 8 * n, 8);
+        line[n] =
+            x86_outside_read(c, OUTSIDE_DEVICE, c->monitor.address + 8 * n, 8);
 }
 
 void op_monitor(struct cpu *c, const struct insn *i)
@@ -81,6 +83,8 @@ void op_mwait(struct cpu *c, const struct insn *i)
     if (!c->monitor.armed)
         return;
     c->monitor.armed = false;
+    if (c->outside)
+        return; /* it may wake for any reason, and must not sleep */
     end = host_now() + MWAIT_LONGEST;
     while (!must_wake(c, masked_too) && !line_changed(c) && host_now() < end) {
         host_event_wait(&c->vcpu->wake, host_now() + pause);

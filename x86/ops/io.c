@@ -4,17 +4,18 @@
  */
 #include "x86/ops/ops.h"
 #include "x86/ops/rep.h"
+#include "x86/outside.h"
 
 static uint64_t port_read(struct cpu *c, uint16_t port, unsigned n)
 {
     c->stats.pio++;
-    return space_read(c->vcpu->io, port, n);
+    return x86_outside_read(c, OUTSIDE_PORT, port, n);
 }
 
 static void port_write(struct cpu *c, uint16_t port, uint64_t v, unsigned n)
 {
     c->stats.pio++;
-    space_write(c->vcpu->io, port, v, n);
+    x86_outside_write(c, OUTSIDE_PORT, port, v, n);
 }
 
 void op_in(struct cpu *c, const struct insn *i)

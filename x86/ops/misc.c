@@ -4,6 +4,7 @@
 #include "x86/msr.h"
 #include "x86/operand.h"
 #include "x86/ops/ops.h"
+#include "x86/outside.h"
 
 void op_nop(struct cpu *c, const struct insn *i)
 {
@@ -45,10 +46,7 @@ void op_ud(struct cpu *c, const struct insn *i)
 /* The host never runs out of entropy: CF is always set. */
 static void random_number(struct cpu *c, const struct insn *i)
 {
-    uint64_t v;
-
-    host_random(&v, sizeof v);
-    op_write(c, i, 0, v);
+    op_write(c, i, 0, x86_outside_read(c, OUTSIDE_RANDOM, 0, 8));
     flags_set_status(c, FLAG_CF);
 }
 
