@@ -66,6 +66,10 @@ int verb_run(const struct verb *v, int argc, char **argv);
 int verb_engines(const struct verb *v, int argc, char **argv);
 int verb_help(const struct verb *v, int argc, char **argv);
 int verb_version(const struct verb *v, int argc, char **argv);
+int verb_remote(const struct verb *v, int argc, char **argv);
+int verb_ls(const struct verb *v, int argc, char **argv);
 extern const struct cli_option run_options[], help_options[];
+extern const struct cli_option stop_options[], list_options[], type_options[],
+    insert_options[], eject_options[];
 
 #endif

@@ -76,6 +76,12 @@ static int take_option(const struct verb *v, struct words *w, void *ctx,
     return o->set(ctx, value, e);
 }
 
+/* "-x", "--word"; "-" and "-4" are words. */
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] && (word[1] < '0' || word[1] > '9');
+}
+
 int cli_parse(const struct verb *v, int argc, char **argv, void *ctx,
               const char **words, int max, struct err *e)
 {
@@ -90,7 +96,7 @@ int cli_parse(const struct verb *v, int argc, char **argv, void *ctx,
         if (options && !strcmp(word, "--")) {
             options = false;
             w.next++;
-        } else if (options && word[0] == '-' && word[1]) {
+        } else if (options && is_option(word)) {
             int rc = take_option(v, &w, ctx, &seen, e);
 
             if (rc < 0)

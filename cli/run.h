@@ -21,7 +21,7 @@ struct run_request {
     const char *serial[PC_SERIALS];
     unsigned nserials;
     bool no_reboot, debug_exit, test_device;
-    const char *stats;
+    const char *stats, *name;
     unsigned verbose;
 };
 

@@ -158,6 +158,14 @@ SETTER(timeout)
     return cli_number("--timeout", v, 1, 1000000000, &r->timeout, e);
 }
 
+SETTER(name)
+{
+    REQUEST;
+    (void)e;
+    r->name = v;
+    return 0;
+}
+
 SETTER(stats)
 {
     REQUEST;
@@ -207,8 +215,10 @@ const struct cli_option run_options[] = {
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},
-    {"no-reboot", 0, false, NULL, "end when the guest resets",
-     set_no_reboot},
+    {"name", 0, false, "NAME",
+     "a name for other verbs: 'lodge screen NAME', 'lodge stop NAME'",
+     set_name},
+    {"no-reboot", 0, false, NULL, "end when the guest resets", set_no_reboot},
     {"timeout", 0, false, "SECONDS", "end with status 124 after that long",
      set_timeout},
     {"debug-exit", 0, false, NULL,

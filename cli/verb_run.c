@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/engines.h"
+#include "cli/remote.h"
 #include "cli/run.h"
 #include "host/char/char.h"
 #include "host/posix/log.h"
@@ -26,6 +27,7 @@ struct run {
     struct chardev *chars[PC_SERIALS];
     struct blk *disks[PC_DISKS];
     struct signals *signals;
+    struct remote *remote;
     int signal; /* that ended us, or 0 */
     FILE *stats;
     struct err err;
@@ -194,8 +196,12 @@ static int build(struct run *r)
         rc = pc_create(r->vm, &r->pc, &pc, &r->err);
     if (rc == 0)
         rc = open_stats(r);
+    if (rc == 0 && w->name)
+        rc = remote_open(w->name, &r->remote, &r->err);
     if (rc == 0)
         rc = vm_start(r->vm, &r->err);
+    if (rc == 0 && r->remote)
+        rc = remote_start(r->remote, r->vm, pc, &r->err);
     if (rc == 0)
         host_log(LOG_INFO, "kernel started: %s", pc_boot_method(pc));
     return rc;
@@ -228,8 +234,15 @@ static int write_stats(struct run *r)
     return 0;
 }
 
+static void close_remote(struct run *r)
+{
+    remote_close(r->remote);
+    r->remote = NULL;
+}
+
 static void tear_down(struct run *r)
 {
+    close_remote(r);
     if (r->vm)
         vm_dismantle(r->vm);
     for (unsigned n = 0; n < PC_DISKS; n++)
@@ -295,6 +308,7 @@ int verb_run(const struct verb *v, int argc, char **argv)
         vm_wait(r->vm,
                 r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
                 &outcome);
+        close_remote(r);
         vm_dismantle(r->vm);
         rc = r->stats ? write_stats(r) : 0;
         tear_down(r);

@@ -1,21 +1,19 @@
 /* A listening socket in the file system; clients come one after the other. */
-#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "host/char/endpoints.h"
-#include "host/posix/oserr.h"
+#include "host/posix/unixsock.h"
 
 struct listener {
     struct stream s; /* first */
     int fd;
     struct watch incoming;
-    struct sockaddr_un address;
-    bool bound;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* once bound */
 };
 
 /* Others wait in the queue until this client has gone. */
@@ -60,8 +58,8 @@ static void unix_close(struct stream *s)
     host_mutex_unlock(s->env.lock);
     if (l->fd >= 0)
         close(l->fd);
-    if (l->bound)
-        unlink(l->address.sun_path);
+    if (l->path[0])
+        unlink(l->path);
     host_free(l);
 }
 
@@ -70,61 +68,18 @@ static const struct stream_ops unix_ops = {
     .close = unix_close,
 };
 
-/* Is there a socket in the way that nobody listens on any more? */
-static bool is_stale(const struct sockaddr_un *a)
-{
-    struct stat st;
-    int fd, rc;
-
-    if (lstat(a->sun_path, &st) || !S_ISSOCK(st.st_mode))
-        return false;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    rc = connect(fd, (const struct sockaddr *)a, sizeof *a);
-    rc = rc && errno == ECONNREFUSED;
-    close(fd);
-    return rc;
-}
-
-static int bind_path(struct listener *l)
-{
-    const struct sockaddr *a = (const struct sockaddr *)&l->address;
-
-    if (bind(l->fd, a, sizeof l->address) == 0)
-        return 0;
-    if (errno != EADDRINUSE)
-        return -1;
-    if (!is_stale(&l->address)) {
-        errno = EADDRINUSE;
-        return -1;
-    }
-    unlink(l->address.sun_path);
-    return bind(l->fd, a, sizeof l->address);
-}
-
 static int listen_at(struct listener *l, const char *path, struct err *e)
 {
-    if (strlen(path) >= sizeof l->address.sun_path)
-        return err_set(e, LE_USAGE,
-                       "unix:%s: a socket's path has at most %zu bytes", path,
-                       sizeof l->address.sun_path - 1);
-    l->address.sun_family = AF_UNIX;
-    memcpy(l->address.sun_path, path, strlen(path));
-    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (l->fd < 0)
-        return err_errno(e, errno, path);
-    fchmod(l->fd, 0600); /* the mode that bind gives the path */
-    if (bind_path(l)) {
-        if (errno == EADDRINUSE)
-            return err_set(e, LE_BUSY,
-                           "unix:%s: something else is there already", path);
-        return err_errno(e, errno, path);
-    }
-    l->bound = true;
-    if (listen(l->fd, 8) ||
-        watch_start(&l->incoming, l->s.env.loop, l->fd, WATCH_IN, on_client, l))
-        return err_errno(e, errno, path);
+    char what[sizeof l->path + 8];
+    int rc;
+
+    snprintf(what, sizeof what, "unix:%s", path);
+    rc = unix_listen(path, what, &l->fd, e);
+    if (rc)
+        return rc;
+    strcpy(l->path, path); /* unix_listen knows how long it may be */
+    if (watch_start(&l->incoming, l->s.env.loop, l->fd, WATCH_IN, on_client, l))
+        return err_set(e, LE_IO, "%s cannot be watched", what);
     return 0;
 }
 

@@ -336,6 +336,13 @@ static void input_motion(void *dev, int dx, int dy, int wheel,
     ps2mouse_motion(&((struct i8042 *)dev)->mouse, dx, dy, wheel, buttons);
 }
 
+static bool input_idle(void *dev)
+{
+    const struct i8042 *c = dev;
+
+    return ps2_empty(&c->kbd.queue) && !(c->full && c->source == FROM_KBD);
+}
+
 static void leds(void *owner, unsigned lights)
 {
     struct input_sink *input = &((struct i8042 *)owner)->dev.env->input;
@@ -367,6 +374,7 @@ static int i8042_attach(struct dev *d, struct env *env, struct err *e)
     atkbd_init(&c->kbd);
     env->input.key = input_key;
     env->input.motion = input_motion;
+    env->input.idle = input_idle;
     env->input.dev = c;
     return 0;
 }
@@ -394,6 +402,7 @@ static void i8042_detach(struct dev *d)
     i8042_pause(d);
     d->env->input.key = NULL;
     d->env->input.motion = NULL;
+    d->env->input.idle = NULL;
     d->env->input.dev = NULL;
     space_unmap(&c->data_port);
     space_unmap(&c->command_port);

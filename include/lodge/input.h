@@ -56,6 +56,8 @@ enum {
     INPUT_EXTRA = 16
 };
 
+enum { INPUT_POINT_MAX = 0xffff };
+
 /* Lock lights, as the guest last set them. */
 enum { INPUT_LED_NUM = 1, INPUT_LED_CAPS = 2, INPUT_LED_SCROLL = 4 };
 
@@ -68,7 +70,18 @@ struct input_sink {
        the user, hwheel right) and the buttons now held. */
     void (*motion)(void *dev, int dx, int dy, int wheel, int hwheel,
                    unsigned buttons);
+    /* The guest has taken every key so far. */
+    bool (*idle)(void *dev);
     void *dev;
+    /*
+     * An absolute pointer's side; point NULL: there is none. x and y go from 0
+     * to INPUT_POINT_MAX across the picture; wheel and buttons as above.
+     */
+    void (*point)(void *pointer, unsigned x, unsigned y, int wheel,
+                  unsigned buttons);
+    /* The guest listens to it now; else it is motion() that it wants. */
+    bool (*pointing)(void *pointer);
+    void *pointer;
     /* The screen's side: lights changed. May be NULL. */
     void (*leds)(void *screen, unsigned leds);
     void *screen;
