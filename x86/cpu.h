@@ -42,9 +42,18 @@ enum { TLB_SIZE = 1 << TLB_BITS, TLB_LISTED = 512,
 
 /*
  * Translations by how the access is made: user; supervisor; supervisor while
- * SMAP forbids user pages (CR4.SMAP and not EFLAGS.AC).
+ * SMAP forbids user pages (CR4.SMAP and not EFLAGS.AC). And user while
+ * alignment is checked (CR0.AM and EFLAGS.AC): that one never has an entry, so
+ * that every access goes the slow way, which looks; off, it costs nothing.
  */
-enum tlb_mode { TLB_USER, TLB_KERNEL, TLB_KERNEL_SMAP, TLB_MODES };
+enum tlb_mode {
+    TLB_USER,
+    TLB_KERNEL,
+    TLB_KERNEL_SMAP,
+    TLB_MODES, /* that have entries */
+    TLB_USER_AC = TLB_MODES,
+    TLB_TABLES
+};
 
 /* Exceptions (SDM 6.3.1) */
 enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF,
@@ -150,7 +159,7 @@ struct cpu {
             mmio, pio, blocks_decoded, blocks_invalidated;
     } stats;
 
-    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
+    struct tlb_entry tlbs[TLB_TABLES][TLB_SIZE];
     struct itlb_entry itlb[2][ITLB_SIZE]; /* supervisor, user */
 };
 

@@ -85,6 +85,19 @@ static gva_t check_address(struct cpu *c, gva_t a, unsigned n)
     return (uint32_t)a;
 }
 
+/*
+ * Data of up to eight bytes is aligned by its size (SDM 6.15, interrupt 17);
+ * larger operands are not checked. As measured, #AC comes before #PF, after
+ * what segments and canonical addresses raise.
+ */
+void mem_check_alignment(struct cpu *c, gva_t a, unsigned n)
+{
+    if (likely(c->tlb_mode != TLB_USER_AC) || n > 8 || !(a & (n - 1)))
+        return;
+    check_address(c, a, 1); /* of the first byte only */
+    x86_raise_error(c, EXC_AC, 0);
+}
+
 static gva_t next_page(const struct cpu *c, gva_t a)
 {
     gva_t next = (a & PAGE_MASK) + PAGE_SIZE;
@@ -112,7 +125,7 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     if (c->tlb_filled)
         c->tlb_filled(c, e, p->ram - (p->gpa & ~PAGE_MASK), p->gpa & PAGE_MASK,
                       w->writable && !p->readonly);
-    if (c->has_breakpoints)
+    if (c->has_breakpoints || mode == TLB_USER_AC)
         return;
     e->read = page;
     e->write = w->writable && !p->readonly && !p->asked ? page : TLB_NONE;
@@ -130,11 +143,12 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
 static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
                             bool write)
 {
+    enum tlb_mode rights = mode == TLB_USER_AC ? TLB_USER : mode;
     struct place p = {0};
     struct walk w;
 
     c->stats.tlb_misses++;
-    if (!mmu_walk(c, a, write ? MEM_WRITE : MEM_READ, mode, false, &w))
+    if (!mmu_walk(c, a, write ? MEM_WRITE : MEM_READ, rights, false, &w))
         x86_raise_pf(c, a, w.error);
     p.gpa = w.gpa;
     if (is_apic_page(c, w.gpa))
@@ -260,7 +274,7 @@ static void write_in_mode(struct cpu *c, gva_t a, uint64_t v, unsigned n,
     place_write(c, &second, v >> 8 * head, n - head);
 }
 
-COLD uint64_t mem_read_slow(struct cpu *c, gva_t a, unsigned n)
+static uint64_t read_piece(struct cpu *c, gva_t a, unsigned n)
 {
     a = check_address(c, a, n);
     if (c->has_breakpoints)
@@ -268,12 +282,24 @@ COLD uint64_t mem_read_slow(struct cpu *c, gva_t a, unsigned n)
     return read_in_mode(c, a, n, c->tlb_mode);
 }
 
-COLD void mem_write_slow(struct cpu *c, gva_t a, uint64_t v, unsigned n)
+static void write_piece(struct cpu *c, gva_t a, uint64_t v, unsigned n)
 {
     a = check_address(c, a, n);
     if (c->has_breakpoints)
         x86_data_breakpoint(c, a, n, true);
     write_in_mode(c, a, v, n, c->tlb_mode);
+}
+
+COLD uint64_t mem_read_slow(struct cpu *c, gva_t a, unsigned n)
+{
+    mem_check_alignment(c, a, n);
+    return read_piece(c, a, n);
+}
+
+COLD void mem_write_slow(struct cpu *c, gva_t a, uint64_t v, unsigned n)
+{
+    mem_check_alignment(c, a, n);
+    write_piece(c, a, v, n);
 }
 
 static enum tlb_mode system_mode(const struct cpu *c)
@@ -301,6 +327,12 @@ void mem_write_system(struct cpu *c, gva_t a, uint64_t v, unsigned n)
 
 void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write)
 {
+    mem_check_alignment(c, a, n);
+    mem_probe_bytes(c, a, n, write);
+}
+
+void mem_probe_bytes(struct cpu *c, gva_t a, unsigned n, bool write)
+{
     struct tlb_entry *e = tlb_at(c, a);
     gva_t last = (a + n - 1) & PAGE_MASK;
 
@@ -317,7 +349,7 @@ bool mem_try_fill(struct cpu *c, gva_t a, unsigned n, bool write)
     struct tlb_entry *e = tlb_at(c, a);
     gva_t last = (a + n - 1) & PAGE_MASK;
 
-    if (left_in_page(a) < n || c->has_breakpoints)
+    if (left_in_page(a) < n || c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
         return false;
     a = check_address(c, a, n);
     resolve(c, a, c->tlb_mode, write);
@@ -329,7 +361,7 @@ void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n)
     uint8_t *out = to;
 
     if (n > 8 || left_in_page(a) < n)
-        mem_probe(c, a, n, false);
+        mem_probe_bytes(c, a, n, false);
     while (n) {
         unsigned piece = MIN(n, left_in_page(a));
         const uint8_t *ram = mem_page_read(c, a);
@@ -338,7 +370,7 @@ void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n)
             memcpy(out, ram, piece);
         else {
             piece = n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
-            store_le(out, mem_read(c, a, piece), piece);
+            store_le(out, read_piece(c, a, piece), piece);
         }
         out += piece;
         a += piece;
@@ -351,7 +383,7 @@ void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n)
     const uint8_t *in = from;
 
     if (n > 8 || left_in_page(a) < n)
-        mem_probe(c, a, n, true);
+        mem_probe_bytes(c, a, n, true);
     while (n) {
         unsigned piece = MIN(n, left_in_page(a));
         uint8_t *ram = mem_page_write(c, a);
@@ -360,7 +392,7 @@ void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n)
             memcpy(ram, in, piece);
         else {
             piece = n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
-            mem_write(c, a, load_le(in, piece), piece);
+            write_piece(c, a, load_le(in, piece), piece);
         }
         in += piece;
         a += piece;
@@ -373,7 +405,7 @@ const uint8_t *mem_page_read(struct cpu *c, gva_t a)
     struct tlb_entry *e = tlb_at(c, a);
 
     if (e->read != (a & PAGE_MASK)) {
-        if (c->has_breakpoints)
+        if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
             return NULL;
         resolve(c, check_address(c, a, 1), c->tlb_mode, false);
         if (e->read != (a & PAGE_MASK))
@@ -387,7 +419,7 @@ uint8_t *mem_page_write(struct cpu *c, gva_t a)
     struct tlb_entry *e = tlb_at(c, a);
 
     if (e->write != (a & PAGE_MASK)) {
-        if (c->has_breakpoints)
+        if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
             return NULL;
         resolve(c, check_address(c, a, 1), c->tlb_mode, true);
         if (e->write != (a & PAGE_MASK))
@@ -401,6 +433,7 @@ void *mem_writable(struct cpu *c, gva_t a, unsigned n)
     uint8_t *p;
     struct place place;
 
+    mem_check_alignment(c, a, n);
     if (left_in_page(a) < n)
         return NULL;
     p = mem_page_write(c, a);

@@ -102,6 +102,13 @@ static ALWAYS_INLINE void mem_write(struct cpu *c, gva_t a, uint64_t v,
 }
 
 /*
+ * Alignment (#AC): everything that takes an address and n checks it for n of
+ * 2, 4 and 8 while the TLB mode is TLB_USER_AC, but for what is called bytes;
+ * those who use that check beforehand where a CPU does, with this.
+ */
+void mem_check_alignment(struct cpu *c, gva_t a, unsigned n);
+
+/*
  * Any length (up to 4096), for vectors, FXSAVE and the like. The write faults
  * before the first byte is stored.
  */
@@ -109,6 +116,7 @@ void mem_read_bytes(struct cpu *c, gva_t a, void *to, unsigned n);
 void mem_write_bytes(struct cpu *c, gva_t a, const void *from, unsigned n);
 /* Raises what an access of n bytes would raise; changes only A and D bits. */
 void mem_probe(struct cpu *c, gva_t a, unsigned n, bool write);
+void mem_probe_bytes(struct cpu *c, gva_t a, unsigned n, bool write);
 
 /*
  * For a translator's missed access: fills the TLB for n bytes at a, with all

@@ -85,10 +85,13 @@ static uint8_t cpl_of(const struct x86_state *s)
 
 static void set_tlb(struct cpu *c, unsigned cpl)
 {
-    c->tlb_mode = cpl == 3 ? TLB_USER
-                  : (c->s.cr4 & CR4_SMAP) && !(c->s.rflags & FLAG_AC)
-                      ? TLB_KERNEL_SMAP
-                      : TLB_KERNEL;
+    bool ac = c->s.rflags & FLAG_AC;
+
+    if (cpl == 3)
+        c->tlb_mode = ac && (c->s.cr0 & CR0_AM) ? TLB_USER_AC : TLB_USER;
+    else
+        c->tlb_mode =
+            (c->s.cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
     c->tlb = c->tlbs[c->tlb_mode];
 }
 

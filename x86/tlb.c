@@ -15,7 +15,11 @@ static void itlb_flush(struct cpu *c, bool keep_global)
 
 void tlb_flush_all(struct cpu *c)
 {
-    for (unsigned m = 0; m < TLB_MODES; m++)
+    /* The last table stays as the first flush makes it. */
+    unsigned tables =
+        c->tlbs[TLB_USER_AC][0].read == TLB_NONE ? TLB_MODES : TLB_TABLES;
+
+    for (unsigned m = 0; m < tables; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             c->tlbs[m][n] = tlb_empty;
     c->large_seen = 0;

@@ -137,7 +137,59 @@ USER(u_sgdt, "sgdt -64(%rsp)")
 USER(u_in_open, "in $0x80, %al")
 USER(u_in_shut, "in $0x81, %al")
 USER(u_inw_shut, "in $0x80, %ax")
-USER(u_align, "pushf; orl $0x40000, (%rsp); popf; mov -7(%rsp), %eax")
+/* With EFLAGS.AC. rdi: in a page; rsi: where no page is, not aligned either. */
+#define ALIGN(name, text)                                                      \
+    USER(name, "pushf; orl $0x40000, (%rsp); popf; lea -128(%rsp), %rdi;"      \
+               "and $-64, %rdi; movabs $0x100000001, %rsi;" text)
+ALIGN(a_two, "mov 1(%rdi), %ax")
+ALIGN(a_four, "mov 2(%rdi), %eax")
+ALIGN(a_eight, "mov %rax, 4(%rdi)")
+ALIGN(a_fine, "mov 4(%rdi), %eax; mov 8(%rdi), %rax; mov 1(%rdi), %al")
+ALIGN(a_hole, "mov (%rsi), %eax")
+ALIGN(a_hole_byte, "mov (%rsi), %al")
+ALIGN(a_far, "btc $63, %rdi; mov 1(%rdi), %eax")
+ALIGN(a_push, "lea 4(%rdi), %rsp; push %rax")
+ALIGN(a_lock, "lock addl $1, 2(%rdi)")
+ALIGN(a_xchg, "xchg %eax, 61(%rdi)")
+ALIGN(a_movs, "lea 1(%rdi), %rsi; movsl")
+ALIGN(a_cmpxchg8b, "cmpxchg8b 4(%rdi)")
+ALIGN(a_cmpxchg16b, "cmpxchg16b 8(%rdi)")
+ALIGN(a_movups, "movups 1(%rdi), %xmm0; movdqu %xmm0, 3(%rdi)")
+ALIGN(a_movaps, "movaps 8(%rdi), %xmm0")
+ALIGN(a_movsd, "movsd 4(%rdi), %xmm0")
+ALIGN(a_fld, "fldt 4(%rdi)")
+ALIGN(a_fnstenv, "fnstenv 2(%rdi)")
+ALIGN(a_fxsave4, "fxsave 4(%rdi)")
+ALIGN(a_fxsave2, "fxsave 2(%rdi)")
+ALIGN(a_enter, "mov %rdi, %rsp; enter $8, $0; pushf; andl $~0x40000, (%rsp);"
+               "popf; mov 1(%rdi), %eax")
+
+static const struct {
+    const char *name, *code;
+    uint64_t want;
+} alignment[] = {
+    {"alignment of 2", a_two, 0x110000},
+    {"alignment of 4", a_four, 0x110000},
+    {"alignment of 8", a_eight, 0x110000},
+    {"alignment is right", a_fine, 0x800000},
+    {"alignment before page fault", a_hole, 0x110000},
+    {"alignment of a byte", a_hole_byte, 0xe0004},
+    {"alignment after canonical", a_far, 0xd0000},
+    {"alignment of push", a_push, 0x110000},
+    {"alignment of lock add", a_lock, 0x110000},
+    {"alignment of xchg", a_xchg, 0x110000},
+    {"alignment of movs", a_movs, 0x110000},
+    {"alignment of cmpxchg8b", a_cmpxchg8b, 0x110000},
+    {"alignment of cmpxchg16b", a_cmpxchg16b, 0xd0000},
+    {"alignment of movups", a_movups, 0x800000},
+    {"alignment of movaps", a_movaps, 0xd0000},
+    {"alignment of movsd", a_movsd, 0x110000},
+    {"alignment of fld m80", a_fld, 0x110000},
+    {"alignment of fnstenv", a_fnstenv, 0x110000},
+    {"alignment of fxsave, 4", a_fxsave4, 0xd0000},
+    {"alignment of fxsave, 2", a_fxsave2, 0x110000},
+    {"alignment cleared by popf", a_enter, 0x800000},
+};
 USER(u_dr7, "mov %dr7, %rax")
 USER(u_rdtsc, "rdtsc")
 USER(u_ss, "mov $0x10, %eax; mov %eax, %ss")
@@ -178,9 +230,10 @@ static void user_checks(void)
     }
     user_check("user sgdt", u_sgdt, 0x800000);
     set_cr0(get_cr0() | 1 << 18);
-    user_check("user alignment", u_align, 0x110000);
+    for (unsigned n = 0; n < sizeof alignment / sizeof alignment[0]; n++)
+        user_check(alignment[n].name, alignment[n].code, alignment[n].want);
     set_cr0(get_cr0() & ~(1ul << 18));
-    user_check("user alignment off", u_align, 0x800000);
+    user_check("alignment without cr0.am", a_four, 0x800000);
 }
 
 /* --- faults while delivering --- */

@@ -282,7 +282,8 @@ static void fill_operands(struct host_case *c)
         fill_x87(r, c->s->fx);
     fill_mxcsr(r, c->s->fx);
     c->s->rflags = FLAG_1 | FLAG_IF | (rng_next(r) & FLAGS_STATUS) |
-                   (rng_one_in(r, 4) ? FLAG_DF : 0);
+                   (rng_one_in(r, 4) ? FLAG_DF : 0) |
+                   (rng_one_in(r, 6) ? FLAG_AC : 0);
 }
 
 /* ---- memory ---- */
@@ -597,8 +598,8 @@ static void prepare_stack(struct host_case *c)
         g[RSP] = DATA + 0x200 + (rng_below(c->r, 0x1800) & ~7u);
     if (c->row->byte == 0xc9 || c->row->byte == 0xc8) /* LEAVE, ENTER */
         g[RBP] = pick_target(c, 8);
-    if (c->row->byte == 0x9d) /* POPF: no trap, no alignment checks */
-        set_quad(g[RSP], get_quad(g[RSP]) & ~(uint64_t)(FLAG_TF | FLAG_AC));
+    if (c->row->byte == 0x9d) /* POPF: no trap */
+        set_quad(g[RSP], get_quad(g[RSP]) & ~(uint64_t)FLAG_TF);
 }
 
 /* Quotients that fit now and then. */

@@ -117,6 +117,7 @@ bool guest_open(const struct cpu_model *model)
     c->vcpu = &guest.vcpu;
     c->delivering = -1;
     make_tables();
+    tlb_flush_all(c);
     user_mode();
     if (hostvec_open(c, &e)) {
         fprintf(stderr, "%s\n", e.text);
@@ -137,6 +138,7 @@ static void load(const struct host_state *s)
     x->seg[GS].base = s->gs_base;
     x->rip = CODE_AT;
     flags_set(guest.cpu, s->rflags);
+    x86_mode_changed(guest.cpu); /* AC */
 }
 
 static void store(struct host_state *s)

@@ -88,7 +88,8 @@ __asm__(".text\n"
                                   "rsp") "mov native_io+144(%rip), %rsp\n"
                                          "pushfq\n"
                                          "popq native_io+128(%rip)\n"
-                                         "cld\n"
+                                         "pushq $2\n"
+                                         "popfq\n"
                                          "rdgsbase %rax\n"
                                          "mov %rax, native_io+168(%rip)\n"
                                          "mov native_io+152(%rip), %rdi\n"
@@ -230,6 +231,10 @@ static void on_signal(int number, siginfo_t *info, void *context)
     ucontext_t *u = context;
     greg_t *g = u->uc_mcontext.gregs;
 
+    __asm__ volatile("pushfq\n andl $~0x40000, (%%rsp)\n popfq" /* AC */
+                     :
+                     :
+                     : "cc", "memory");
     (void)info;
     if (!native.fault) { /* the test itself */
         signal(number, SIG_DFL);
@@ -326,13 +331,16 @@ void native_write_frozen(const uint8_t *from, unsigned at, unsigned n)
     mprotect((void *)(uintptr_t)FROZEN, 0x1000, PROT_READ);
 }
 
-/* A jump to native_exit that needs no register. */
+/* A jump to native_exit that needs no register, through an aligned pointer:
+   alignment may be checked. */
 static void write_exit(uint8_t *to)
 {
-    static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
+    uint8_t *pointer = (uint8_t *)(uintptr_t)EXIT_AT;
 
-    memcpy(to, jump, sizeof jump);
-    store_le64(to + sizeof jump, (uint64_t)(uintptr_t)native_exit);
+    to[0] = 0xff;
+    to[1] = 0x25;
+    store_le32(to + 2, (uint32_t)(pointer - (to + 6)));
+    store_le64(pointer, (uint64_t)(uintptr_t)native_exit);
 }
 
 static void write_code(const uint8_t *code, unsigned len, bool compat)

@@ -21,6 +21,7 @@ enum {
     CODE = 0x11000000, /* two pages, the instruction at CODE_AT */
     CODE_AT = CODE + 0x800,
     RETURN_AT = CODE + 0x1800, /* where 32-bit code comes back to 64-bit code */
+    EXIT_AT = CODE + 0x1900,   /* where to go after the instruction */
 };
 
 /* Registers of both sides. */

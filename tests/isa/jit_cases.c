@@ -561,7 +561,8 @@ static void a_system(struct program *p)
         put(p, 0x81); /* xor dword [rsp], … */
         put(p, 0x34);
         put(p, 0x24);
-        put32(p, (uint32_t)rng_next(p->r) & (FLAGS_STATUS | FLAG_ID));
+        put32(p, ((uint32_t)rng_next(p->r) & (FLAGS_STATUS | FLAG_ID)) |
+                     (rng_one_in(p->r, 8) ? FLAG_AC : 0));
         part(p);
         put(p, 0x9d);
         break;

@@ -108,7 +108,8 @@ void program_state(const struct program *p, struct x86_state *s,
     s->xcr0 = m->xcr0_mask & (XCR0_X87 | XCR0_SSE | XCR0_AVX | 0xe0);
     segments(p, s);
     s->rip = p->at;
-    s->rflags = FLAG_1 | (rng_next(p->r) & FLAGS_STATUS);
+    s->rflags = FLAG_1 | (rng_next(p->r) & FLAGS_STATUS) |
+                (rng_one_in(p->r, 12) ? FLAG_AC : 0);
     if (rng_one_in(p->r, 2))
         s->rflags |= FLAG_IOPL;
 }

@@ -95,6 +95,18 @@ static void tlb_modes(void **state)
     bench_segments(b, SEL_CODE1, SEL_DATA1, SEL_DATA1);
     key(b);
     assert_int_equal(b->c.tlb_mode, TLB_KERNEL_SMAP); /* 1 is a supervisor */
+    s->cr0 |= CR0_AM;
+    s->rflags |= FLAG_AC;
+    key(b);
+    assert_int_equal(b->c.tlb_mode, TLB_KERNEL);
+    bench_protected(b, 3);
+    s->cr0 |= CR0_AM;
+    s->rflags |= FLAG_AC;
+    key(b);
+    assert_int_equal(b->c.tlb_mode, TLB_USER_AC);
+    s->cr0 &= ~(uint64_t)CR0_AM;
+    key(b);
+    assert_int_equal(b->c.tlb_mode, TLB_USER);
     bench_long(b, 0);
     x86_access_as(&b->c, 0, false);
     assert_int_equal(b->c.mode_key & (MODE_CODE | MODE_FLAT), MODE_CODE32);

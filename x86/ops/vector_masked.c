@@ -83,7 +83,7 @@ static void write_parts(struct cpu *c, const struct insn *i,
 
     check_parts(c, i, ea, bytes, true);
     while (next_run(&all, &start, &n))
-        mem_probe(c, part_address(c, i, ea + start, n, true), n, true);
+        mem_probe_bytes(c, part_address(c, i, ea + start, n, true), n, true);
     while (next_run(&bytes, &start, &n))
         mem_write_bytes(c, part_address(c, i, ea + start, n, true),
                         from + start, n);
@@ -125,8 +125,11 @@ static void maskmov_bytes(struct cpu *c, const struct insn *i)
         fpu_check_pending(c);
         mmx_enter(fx);
     }
-    /* All of it must be writable, as CPUs have it. */
-    mem_probe(c, op_address(c, i, n, true), n, true);
+    /* All of it must be writable, and aligned by 8, as CPUs have it. */
+    if (unlikely(c->tlb_mode == TLB_USER_AC))
+        mem_check_alignment(
+            c, x86_linear_checked(c, i->seg, x86_ea(c, i), 8, true), 8);
+    mem_probe_bytes(c, op_address(c, i, n, true), n, true);
     if (mmx)
         write_parts(c, i, fx + FX_ST + 16 * from,
                     sign_mask(fx + FX_ST + 16 * mask, n, 1));
@@ -211,12 +214,12 @@ static void gather(struct cpu *c, const struct insn *i)
     if (!evex)
         expand_mask(v_mask, mask, whole, x.data);
     for (unsigned k = 0; k < x.count; k++) {
-        uint64_t v;
+        uint8_t v[8];
 
         if (!(mask >> k & 1))
             continue;
-        v = mem_read(c, indexed_address(c, i, &x, k, false), x.data);
-        store_le(to + k * x.data, v, x.data);
+        mem_read_bytes(c, indexed_address(c, i, &x, k, false), v, x.data);
+        memcpy(to + k * x.data, v, x.data);
         memset(to + i->vl, 0, 64 - i->vl);
         if (evex)
             *k_mask &= ~BIT64(k);
@@ -239,8 +242,8 @@ static void scatter(struct cpu *c, const struct insn *i)
     for (unsigned k = 0; k < x.count; k++) {
         if (!(*mask >> k & 1))
             continue;
-        mem_write(c, indexed_address(c, i, &x, k, true),
-                  element(from, k, x.data), x.data);
+        mem_write_bytes(c, indexed_address(c, i, &x, k, true),
+                        from + k * x.data, x.data);
         *mask &= ~BIT64(k);
     }
     *mask = 0;
@@ -337,6 +340,21 @@ static uint64_t bytes_wanted(const struct insn *i, unsigned k, uint64_t mask)
     return bytes_of_elements(mask, count, granule);
 }
 
+/* As measured: where a mask can keep from faulting, #AC comes after the last
+   byte's #GP; elsewhere it does not. */
+static COLD void check_masked_alignment(struct cpu *c, const struct insn *i,
+                                        unsigned n, bool store)
+{
+    gva_t a;
+
+    if (n > 8)
+        return;
+    a = op_address(c, i, n, store);
+    if (!(insn_opcode(i)->evex & EV_NF))
+        a = x86_linear_checked(c, i->seg, x86_ea(c, i), n, store);
+    vector_check_alignment(c, i, a, n);
+}
+
 void vector_under_mask(struct cpu *c, const struct insn *i)
 {
     struct hostvec *v = c->hostvec;
@@ -350,13 +368,15 @@ void vector_under_mask(struct cpu *c, const struct insn *i)
     if ((row->props & OP_ALIGN) && bytes &&
         (op_address(c, i, n, store) & (n - 1)))
         x86_raise_gp0(c);
+    if (unlikely(c->tlb_mode == TLB_USER_AC) && (bytes || all))
+        check_masked_alignment(c, i, n, store);
     if (!store) {
         read_parts(c, i, v->mem, all ? mask_low(n) : bytes);
         vector_commit(c, i, vector_execute(c, i, v->mem));
         return;
     }
     if (all)
-        mem_probe(c, op_address(c, i, n, true), n, true);
+        mem_probe_bytes(c, op_address(c, i, n, true), n, true);
     raised = vector_execute(c, i, v->mem);
     c->s.mxcsr |= raised; /* even if the write faults */
     write_parts(c, i, v->mem, bytes);

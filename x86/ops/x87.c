@@ -126,7 +126,7 @@ static void store_op(struct cpu *c, const struct insn *i)
         store_with_care(c, i);
         return;
     }
-    mem_probe(c, a, n, true);
+    mem_probe(c, a, MIN(n, 8), true); /* all of it: it is in one page */
     run(c, i, v->mem);
     store(c, a, v->mem, n);
 }
@@ -318,13 +318,23 @@ static void env_take(struct cpu *c, const struct insn *i, const uint8_t *from)
     store_le64(fx + FX_FDP, p.fdp | (uint64_t)p.fds << 32);
 }
 
+/* Checked for alignment by the size of its items (SDM table 6-7). */
+static gva_t env_address(struct cpu *c, const struct insn *i, unsigned n,
+                         bool write)
+{
+    gva_t a = op_address(c, i, n, write);
+
+    mem_check_alignment(c, a, i->osize == 2 ? 2 : 4);
+    return a;
+}
+
 void op_fnstenv(struct cpu *c, const struct insn *i)
 {
     uint8_t env[32];
     unsigned n = env_bytes(i);
 
     env_put(c, i, env);
-    mem_write_bytes(c, op_address(c, i, n, true), env, n);
+    mem_write_bytes(c, env_address(c, i, n, true), env, n);
     fpu_set_cw(c->s.fxsave, fpu_cw(c->s.fxsave) | FCW_EXCEPTIONS);
 }
 
@@ -334,7 +344,7 @@ void op_fldenv(struct cpu *c, const struct insn *i)
     unsigned n = env_bytes(i);
 
     fpu_check_pending(c);
-    mem_read_bytes(c, op_address(c, i, n, false), env, n);
+    mem_read_bytes(c, env_address(c, i, n, false), env, n);
     env_take(c, i, env);
 }
 
@@ -346,7 +356,7 @@ void op_fnsave(struct cpu *c, const struct insn *i)
     env_put(c, i, area);
     for (unsigned r = 0; r < 8; r++)
         memcpy(area + env + 10 * r, c->s.fxsave + FX_ST + 16 * r, 10);
-    mem_write_bytes(c, op_address(c, i, n, true), area, n);
+    mem_write_bytes(c, env_address(c, i, n, true), area, n);
     fpu_init(c->s.fxsave);
 }
 
@@ -356,7 +366,7 @@ void op_frstor(struct cpu *c, const struct insn *i)
     unsigned env = env_bytes(i), n = env + 80;
 
     fpu_check_pending(c);
-    mem_read_bytes(c, op_address(c, i, n, false), area, n);
+    mem_read_bytes(c, env_address(c, i, n, false), area, n);
     env_take(c, i, area);
     for (unsigned r = 0; r < 8; r++) {
         uint8_t *st = c->s.fxsave + FX_ST + 16 * r;

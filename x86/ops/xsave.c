@@ -50,8 +50,10 @@ static gva_t area_address(struct cpu *c, const struct insn *i, unsigned n,
 {
     gva_t a = op_address(c, i, n, write);
 
-    if (a & (alignment - 1))
+    if (a & (alignment - 1)) {
+        mem_check_alignment(c, a, 4); /* as measured; the SDM leaves it open */
         x86_raise_gp0(c);
+    }
     return a;
 }
 
