@@ -8,7 +8,9 @@
 struct run_disk {
     char path[4096];
     char format[16]; /* "": by the name */
-    bool readonly, temporary;
+    bool readonly, temporary, cdrom;
+    enum pc_bus bus;
+    char name[16]; /* of a CD-ROM drive */
 };
 
 struct run_request {
@@ -24,5 +26,14 @@ struct run_request {
     const char *stats, *name;
     unsigned verbose;
 };
+
+/* --- run_disks.c --- */
+/* One field of --disk and --cdrom, for cli_fields(). */
+int run_disk_field(void *ctx, const char *key, const char *v, struct err *e);
+int run_cdrom_field(void *ctx, const char *key, const char *v, struct err *e);
+/* Opens the images, which the caller closes also after an error. */
+int run_disks_open(struct run_request *w, struct loop *loop,
+                   struct pc_config *pc, struct blk *disks[PC_DISKS],
+                   struct err *e);
 
 #endif

@@ -90,36 +90,6 @@ SETTER(entry)
                    "--entry: '%s' is none of auto, 16, 32, 64, elf, pvh", v);
 }
 
-static int disk_field(void *ctx, const char *key, const char *v, struct err *e)
-{
-    struct run_disk *d = ctx;
-
-    if (!key) {
-        if (!v[0] || strlen(v) >= sizeof d->path)
-            return err_set(e, LE_USAGE, "--disk: '%.40s' is no file name", v);
-        strcpy(d->path, v);
-        return 0;
-    }
-    if (!strcmp(key, "format") && v && strlen(v) < sizeof d->format) {
-        strcpy(d->format, v);
-        return 0;
-    }
-    if (!strcmp(key, "bus") && v && !strcmp(v, "virtio"))
-        return 0;
-    if (!strcmp(key, "ro") && !v) {
-        d->readonly = true;
-        return 0;
-    }
-    if (!strcmp(key, "temporary") && !v) {
-        d->temporary = true;
-        return 0;
-    }
-    return err_set(e, LE_USAGE,
-                   "--disk: '%s%s%s' is none of format=FORMAT, bus=virtio, ro, "
-                   "temporary",
-                   key, v ? "=" : "", v ? v : "");
-}
-
 SETTER(disk)
 {
     REQUEST;
@@ -129,7 +99,7 @@ SETTER(disk)
     if (r->ndisks == PC_DISKS)
         return err_set(e, LE_USAGE, "--disk: a PC takes at most %d disks",
                        PC_DISKS);
-    rc = cli_fields(v, disk_field, d, e);
+    rc = cli_fields(v, run_disk_field, d, e);
     if (rc < 0)
         return rc;
     if (d->readonly && d->temporary)
@@ -139,6 +109,23 @@ SETTER(disk)
                        d->path);
     r->ndisks++;
     return 0;
+}
+
+SETTER(cdrom)
+{
+    REQUEST;
+    struct run_disk *d = &r->disk[r->ndisks];
+    int rc;
+
+    if (r->ndisks == PC_DISKS)
+        return err_set(e, LE_USAGE,
+                       "--cdrom: a PC takes at most %d disks and CD-ROMs",
+                       PC_DISKS);
+    *d = (struct run_disk){.cdrom = true, .readonly = true, .bus = PC_BUS_IDE};
+    rc = cli_fields(v, run_cdrom_field, d, e);
+    if (rc == 0)
+        r->ndisks++;
+    return rc;
 }
 
 SETTER(serial)
@@ -210,8 +197,10 @@ const struct cli_option run_options[] = {
     {"append", 0, false, "TEXT", "kernel command line", set_append},
     {"entry", 0, false, "WAY",
      "how a kernel is entered: auto, 16, 32, 64, elf, pvh", set_entry},
-    {"disk", 0, true, "FILE[,format=F][,ro][,temporary]",
+    {"disk", 0, true, "FILE[,format=F][,bus=virtio|ide][,ro][,temporary]",
      "a disk; temporary: changes are dropped at the end", set_disk},
+    {"cdrom", 0, true, "FILE[,bus=ide]",
+     "a CD-ROM drive with that medium; none: empty", set_cdrom},
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},

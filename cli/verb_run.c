@@ -11,7 +11,6 @@
 #include "host/char/char.h"
 #include "host/posix/log.h"
 #include "host/posix/signals.h"
-#include "image/registry.h"
 #include "x86/cpuid.h"
 
 /* Limits of what is read into memory before the VM starts. */
@@ -112,25 +111,6 @@ static void on_signal(void *ctx, int signal)
     vm_stop(r->vm);
 }
 
-static int open_disks(struct run *r)
-{
-    for (unsigned n = 0; n < r->want.ndisks; n++) {
-        const struct run_disk *d = &r->want.disk[n];
-        struct image_options o = {.path = d->path,
-                                  .format = d->format[0] ? d->format : NULL,
-                                  .readonly = d->readonly,
-                                  .temporary = d->temporary};
-        int rc = image_open(&o, vm_env(r->vm)->loop, &r->disks[n], &r->err);
-
-        if (rc < 0)
-            return err_prefix(&r->err, "--disk");
-        r->pc.disk[n] =
-            (struct pc_disk){.blk = r->disks[n], .readonly = d->readonly};
-    }
-    r->pc.ndisks = r->want.ndisks;
-    return 0;
-}
-
 static int open_serials(struct run *r)
 {
     struct char_env env = {.loop = vm_env(r->vm)->loop,
@@ -189,7 +169,7 @@ static int build(struct run *r)
     r->pc.entry = w->entry;
     r->pc.debug_exit = w->debug_exit;
     r->pc.test_device = w->test_device;
-    rc = open_disks(r);
+    rc = run_disks_open(w, vm_env(r->vm)->loop, &r->pc, r->disks, &r->err);
     if (rc == 0)
         rc = open_serials(r);
     if (rc == 0)

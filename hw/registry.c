@@ -22,6 +22,7 @@
     X(i440fx) \
     X(piix3) \
     X(piix4_pm) \
+    X(piix_ide) \
     X(virtio_blk) \
     X(virtio_console) \
     X(virtio_rng)

@@ -23,10 +23,17 @@
 
 enum { PC_SERIALS = 4, PC_DISKS = 16 };
 
+enum pc_bus { PC_BUS_VIRTIO, PC_BUS_IDE, PC_BUS_AHCI, PC_BUS_NVME };
+
+/* A disk, or a CD-ROM drive: those are on IDE or AHCI. */
 struct pc_disk {
-    struct blk *blk;    /* borrowed for the VM's life */
+    struct blk *blk;    /* borrowed for the VM's life; a CD-ROM's medium, which
+                           may be missing, until it is changed */
     const char *serial; /* NULL: the image's id */
     bool readonly;
+    enum pc_bus bus;
+    bool cdrom;
+    const char *name; /* of a CD-ROM drive, to change its medium */
 };
 
 /* Everything that is pointed to is borrowed for the VM's life. */

@@ -84,24 +84,6 @@ static int add_serials(struct pc *pc, struct err *e)
     return 0;
 }
 
-static int add_disks(struct pc *pc, struct err *e)
-{
-    for (unsigned i = 0; i < pc->config.ndisks; i++) {
-        const struct pc_disk *disk = &pc->config.disk[i];
-        const char *serial = disk->serial ? disk->serial : disk->blk->id;
-        char id[16];
-
-        snprintf(id, sizeof id, "disk%u", i);
-        if (!pc_add(pc, "virtio-blk", id,
-                    PROP_VALUES(SET_BLK("disk", disk->blk) SET_TEXT(
-                        "serial", serial) SET_BOOL("readonly", disk->readonly)
-                                    SET_NUMBER("slot", pc_slot(pc))),
-                    e))
-            return e->code;
-    }
-    return 0;
-}
-
 static int add_extras(struct pc *pc, struct err *e)
 {
     const struct pc_config *c = &pc->config;
@@ -123,7 +105,7 @@ static int add_extras(struct pc *pc, struct err *e)
 
 /* In the order of attaching and of reset. */
 static int (*const groups[])(struct pc *, struct err *) = {
-    add_board, add_apics, add_serials, add_disks, add_extras,
+    add_board, add_apics, add_serials, pc_add_disks, add_extras,
 };
 
 int pc_add_devices(struct pc *pc, struct err *e)

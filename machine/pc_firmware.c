@@ -15,6 +15,8 @@ enum {
 
     /* PIIX4, function 3 */
     PIIX4_PM_ID = 0x71138086,
+    PIIX3_IDE_ID = 0x70108086,
+    IDETIM = 0x40, /* both channels; bit 15: its ports are decoded */
     PMBA = 0x40,
     PMREGMISC = 0x80,
     SMBBA = 0x90,
@@ -95,21 +97,35 @@ static void init_ioapic(struct env *env, unsigned id)
     space_write_locked(env->mem, IOAPIC_BASE + IOWIN, (uint64_t)id << 24, 4);
 }
 
-static void init_power(struct env *env)
+static void init_power(struct pci_bus *b, uint8_t d)
 {
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        uint8_t d = (uint8_t)devfn;
+    pci_config_write(b, d, PMBA, ACPI_PM_BASE | 1, 4);
+    pci_config_write(b, d, PMREGMISC, 1, 1);
+    pci_config_write(b, d, SMBBA, SMB_BASE | 1, 4);
+    pci_config_write(b, d, SMBHSTCFG, 1, 1);
+    pci_config_write(b, d, PCI_COMMAND, PCI_CMD_IO, 2);
+    pci_config_write(b, d, PCI_INT_LINE, ACPI_SCI, 1);
+}
 
-        if (!env->pci->dev[d] ||
-            pci_config_read(env->pci, d, PCI_VENDOR, 4) != PIIX4_PM_ID)
-            continue;
-        pci_config_write(env->pci, d, PMBA, ACPI_PM_BASE | 1, 4);
-        pci_config_write(env->pci, d, PMREGMISC, 1, 1);
-        pci_config_write(env->pci, d, SMBBA, SMB_BASE | 1, 4);
-        pci_config_write(env->pci, d, SMBHSTCFG, 1, 1);
-        pci_config_write(env->pci, d, PCI_COMMAND, PCI_CMD_IO, 2);
-        pci_config_write(env->pci, d, PCI_INT_LINE, ACPI_SCI, 1);
-    }
+static void init_ide(struct pci_bus *b, uint8_t d)
+{
+    pci_config_write(b, d, IDETIM, 0x80008000, 4);
+    pci_config_write(b, d, PCI_COMMAND, PCI_CMD_IO | PCI_CMD_MASTER, 2);
+}
+
+/* The chip set's functions that need more than addresses. */
+static const struct {
+    uint32_t id;
+    void (*init)(struct pci_bus *b, uint8_t devfn);
+} functions[] = {{PIIX4_PM_ID, init_power}, {PIIX3_IDE_ID, init_ide}};
+
+static void init_functions(struct pci_bus *b)
+{
+    for (unsigned d = 0; d < 256; d++)
+        for (unsigned i = 0; i < ARRAY_LEN(functions); i++)
+            if (b->dev[d] && pci_config_read(b, (uint8_t)d, PCI_VENDOR, 4) ==
+                                 functions[i].id)
+                functions[i].init(b, (uint8_t)d);
 }
 
 /* RAM shows at E0000–FFFFF; the upper half of it as if it were ROM. */
@@ -135,7 +151,7 @@ int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e)
     r = pci_bus_assign(env->pci, &plan, e);
     if (r)
         return r;
-    init_power(env);
+    init_functions(env->pci);
     init_pics(env);
     /* The 8254 is left standing: unlike a BIOS we need no tick, and it would
        wake the host 18 times a second for nothing. */

@@ -37,4 +37,7 @@ struct dev *pc_add(struct pc *pc, const char *cls, const char *id,
 /* The next free PCI slot. */
 unsigned pc_slot(struct pc *pc);
 
+/* --- pc_disks.c --- */
+int pc_add_disks(struct pc *pc, struct err *e);
+
 #endif

@@ -2,7 +2,9 @@
 # Makes an initramfs with a static busybox:
 #   tools/initrd.sh FILE [INIT-SCRIPT]
 # Without a script, init opens a shell on the console. BUSYBOX: another one
-# than this machine's (of the same version).
+# than this machine's (of the same version). MODULES: kernel modules to load
+# first, with what they need, of the kernel in the folder KERNEL
+# (tools/kernel.sh).
 set -eu
 file=$1
 busybox=${BUSYBOX:-/bin/busybox}
@@ -21,6 +23,20 @@ for how in poweroff reboot halt; do
     printf '#!/bin/sh\nexec busybox %s -f "$@"\n' "$how" > "$root/bin/$how"
     chmod 755 "$root/bin/$how"
 done
+if [ -n "${MODULES:-}" ]; then
+    release=$(ls "$KERNEL/lib/modules")
+    mkdir -p "$root/lib/modules"
+    [ -f "$KERNEL/lib/modules/$release/modules.dep" ] ||
+        /sbin/depmod -b "$KERNEL" "$release"
+    for name in $MODULES; do
+        /sbin/modprobe -d "$KERNEL" -S "$release" --show-depends "$name"
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' > "$root/list"
+    while read -r file_of; do
+        cp "$file_of" "$root/lib/modules/"
+        echo "/lib/modules/$(basename "$file_of")" >> "$root/lib/modules/order"
+    done < "$root/list"
+    rm "$root/list"
+fi
 if [ $# -gt 1 ]; then
     cp "$2" "$root/init"
 else
@@ -30,6 +46,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
+for m in $(cat /lib/modules/order 2>/dev/null); do insmod "$m"; done
 ln -s /proc/self/fd /dev/fd 2>/dev/null
 hostname lodge
 exec init
