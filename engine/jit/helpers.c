@@ -108,6 +108,7 @@ enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
     struct jit_cpu *j = jit_of(c);
 
     j->stats.bodies++;
+    j->stats.body[i->i.op & (JIT_ROWS - 1)]++;
     jit_fp_evict(j);
     enter_insn(c, i);
     c->s.rip = i->next;
@@ -155,6 +156,7 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
         return JIT_RETRY;
     }
     if (i->span) {
+        j->stats.group_misses++;
         c->insn = NULL;
         fp_load(j, live);
         return JIT_DONE;

@@ -248,7 +248,12 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
 
     if ((ib->heat < JIT_HEAT && !(mode & MODE_ALONE)) ||
         !may_translate(j, ib)) {
-        ib->heat += ib->heat < JIT_HEAT;
+        if (ib->heat < JIT_HEAT) {
+            ib->heat++;
+            j->stats.cold++;
+        } else {
+            j->stats.interpreted++;
+        }
         interp_run_block(c, ib);
         return NULL;
     }
@@ -389,8 +394,11 @@ static void enter(struct jit_cpu *j, const uint8_t *code)
     jit_fp_evict(j);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
     j->stats.exits++;
-    if (j->exit_insn)
+    j->stats.exits_unlinked += j->exit_link != NULL;
+    if (j->exit_insn) {
+        j->stats.exits_indirect++;
         check_target(c, j->exit_insn);
+    }
 }
 
 static void run_translated(struct jit_cpu *j, struct jit_block *b)
@@ -419,8 +427,10 @@ static bool run_remembered(struct jit_cpu *j)
     hit = atomic_load_explicit(&e->tag, memory_order_acquire) ==
               (c->s.rip ^ j->mode_tag) &&
           j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] == j->ibtc_map[at];
-    if (hit)
+    if (hit) {
+        j->stats.reentries++;
         enter(j, e->code);
+    }
     atomic_store(&j->in_code, false);
     return hit;
 }
@@ -434,6 +444,7 @@ static void step(struct jit_cpu *j)
         (in_code64(c) && (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip)) {
         j->interpret = false;
         j->exit_link = NULL;
+        j->stats.interpreted++;
         interp_run_block(c, block_find(c, false));
         return;
     }
@@ -500,26 +511,6 @@ static enum stop jit_run(struct vcpu *v)
     stop = loop(j);
     interp_leave(&j->ic);
     return stop;
-}
-
-static void jit_stats(struct vcpu *v,
-                      void (*emit)(void *ctx, const char *name, uint64_t value),
-                      void *ctx)
-{
-    const struct jit_cpu *j = v->priv;
-    const struct jit_stats *s = &j->stats;
-
-    interp_stats(v, emit, ctx);
-    emit(ctx, "translations", s->translations);
-    emit(ctx, "code_bytes", (uint64_t)(j->jit->e.p - j->jit->code_start));
-    emit(ctx, "cache_flushes", s->flushes);
-    emit(ctx, "exits", s->exits);
-    emit(ctx, "searches", s->lookups);
-    emit(ctx, "links", s->links);
-    emit(ctx, "bodies", s->bodies);
-    emit(ctx, "slow_memory", s->slow_memory);
-    emit(ctx, "vector_evictions", s->fp_saves);
-    emit(ctx, "code_writes", s->invalidations);
 }
 
 const struct engine_ops engine_jit = {

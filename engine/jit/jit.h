@@ -40,6 +40,7 @@ enum {
     JIT_LOCAL = 512,
     JIT_MODES = 1 << 11,
     JIT_STACK = 256u << 10,
+    JIT_ROWS = 4096, /* of the opcode table, at most */
 };
 
 struct jit_block;
@@ -103,8 +104,11 @@ enum jit_result {
 };
 
 struct jit_stats {
-    uint64_t translations, flushes, exits, links, bodies, slow_memory, fp_saves,
-        invalidations, lookups;
+    uint64_t translations, flushes, links, lookups, invalidations;
+    uint64_t exits, exits_unlinked, exits_indirect, reentries;
+    uint64_t cold, interpreted; /* blocks not yet, or never, translated */
+    uint64_t bodies, slow_memory, group_misses, fp_saves;
+    uint32_t body[JIT_ROWS]; /* runs of each opcode row's body */
 };
 
 struct jit_cpu {
@@ -242,6 +246,11 @@ enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
                             unsigned which);
 uint64_t jit_flags_to_rflags(uint16_t ax);
 uint16_t jit_flags_from_rflags(uint64_t rflags);
+
+/* --- stats.c --- */
+void jit_stats(struct vcpu *v,
+               void (*emit)(void *ctx, const char *name, uint64_t value),
+               void *ctx);
 
 /* --- host_x86.c --- */
 struct cpuid_result jit_host_cpuid(uint32_t leaf, uint32_t subleaf);
