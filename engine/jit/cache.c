@@ -11,7 +11,7 @@ static struct jit_block **bucket(struct jit *j, gpa_t gpa, uint64_t rip,
     return &j->hash[h >> 40 & (JIT_HASH - 1)];
 }
 
-static struct jit_block **page_bucket(struct jit *j, gpa_t a)
+static struct jit_page **page_bucket(struct jit *j, gpa_t a)
 {
     return &j->by_page[(a >> PAGE_SHIFT) & (JIT_PAGES - 1)];
 }
@@ -32,9 +32,13 @@ void jit_insert(struct jit *j, struct jit_block *b)
 
     b->hash_next = *head;
     *head = b;
-    head = page_bucket(j, b->gpa);
-    b->page_next = *head;
-    *head = b;
+    for (unsigned n = 0; n < b->npages; n++) {
+        struct jit_page *p = &b->pages[n], **list = page_bucket(j, p->page);
+
+        p->block = b;
+        p->next = *list;
+        *list = p;
+    }
 }
 
 /* --- links --- */
@@ -105,13 +109,20 @@ static void forget_target(struct jit *j, const struct jit_block *b)
     }
 }
 
-static void forget(struct jit *j, struct jit_block *b)
+void jit_forget(struct jit *j, struct jit_block *b)
 {
     struct jit_block **at = bucket(j, b->gpa, b->rip, b->mode);
 
     while (*at != b)
         at = &(*at)->hash_next;
     *at = b->hash_next;
+    for (unsigned n = 0; n < b->npages; n++) {
+        struct jit_page **p = page_bucket(j, b->pages[n].page);
+
+        while (*p != &b->pages[n])
+            p = &(*p)->next;
+        *p = b->pages[n].next;
+    }
     while (b->incoming)
         disconnect(j, b->incoming);
     disconnect(j, &b->out[0]);
@@ -124,15 +135,18 @@ static void forget(struct jit *j, struct jit_block *b)
 
 void jit_invalidate_page(struct jit *j, gpa_t page)
 {
-    struct jit_block **at = page_bucket(j, page), *b;
+    struct jit_page *p = *page_bucket(j, page);
 
-    while ((b = *at) != NULL) {
-        if ((b->gpa & PAGE_MASK) != page) {
-            at = &b->page_next;
-            continue;
+    while (p) {
+        struct jit_page *next = p->next;
+
+        if (p->page == page) {
+            /* Its other page may be the next in this very list. */
+            while (next && next->block == p->block)
+                next = next->next;
+            jit_forget(j, p->block);
         }
-        *at = b->page_next;
-        forget(j, b);
+        p = next;
     }
 }
 
@@ -145,6 +159,7 @@ void jit_flush(struct jit *j)
     j->nmaps = j->nmodes = 0;
     j->e.p = j->code_start;
     j->meta_used = 0;
+    j->epoch++;
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
         struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
 

@@ -233,9 +233,14 @@ static bool in_native_mode(uint32_t mode)
 
 static bool may_translate(struct jit_cpu *j, const struct block *b)
 {
-    return b->page && b->gpa2 == NO_PAGE && in_native_mode(b->mode) &&
-           !(b->mode & (MODE_SINGLE | MODE_TF)) &&
-           code_pages_settled(j->ic.pages, b->page, j->ic.cpu.vcpu);
+    struct vcpu *self = j->ic.cpu.vcpu;
+
+    if (!b->page || !in_native_mode(b->mode) ||
+        (b->mode & (MODE_SINGLE | MODE_TF)) ||
+        !code_pages_settled(j->ic.pages, b->page, self))
+        return false;
+    return b->gpa2 == NO_PAGE ||
+           (b->page2 && code_pages_settled(j->ic.pages, b->page2, self));
 }
 
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */
@@ -262,6 +267,7 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
     host_mutex_lock(&j->jit->lock);
     if (block_is_fresh(ib))
         b = jit_translate(j, ib, page, c->s.rip, mode);
+    j->epoch = j->jit->epoch;
     host_mutex_unlock(&j->jit->lock);
     if (!b)
         interp_run_block(c, ib);
@@ -301,21 +307,32 @@ static void follow_flushes(struct jit_cpu *j)
     j->maps_generation = c->tlb_generation;
 }
 
-/* b's page has just been fetched, so it is mapped as b says. */
-static void map_page(struct jit_cpu *j, const struct jit_block *b)
+static void map_page(struct jit_cpu *j, gva_t page, uint32_t map_id)
 {
-    gva_t page = b->rip & PAGE_MASK;
     unsigned slot = jit_map_slot(page);
 
-    if (j->maps[slot] == b->map_id)
+    if (j->maps[slot] == map_id)
         return;
-    j->maps[slot] = b->map_id;
+    j->maps[slot] = map_id;
     if (mem_fetch_global(&j->ic.cpu, page))
         return;
     if (j->nlocal < JIT_LOCAL)
         j->local[j->nlocal] = (uint16_t)slot;
     if (j->nlocal <= JIT_LOCAL)
         j->nlocal++;
+}
+
+/* b's pages have just been fetched, so they are mapped as b says. */
+static void map_pages(struct jit_cpu *j, const struct jit_block *b)
+{
+    for (unsigned n = 0; n < b->npages; n++)
+        map_page(j, jit_block_page(b, n), b->map_id[n]);
+}
+
+/* Found in this epoch, and not forgotten since. */
+static bool is_alive(const struct jit_cpu *j, const struct jit_block *b)
+{
+    return j->epoch == j->jit->epoch && !b->dead;
 }
 
 /* What makes the next jump to b short. */
@@ -325,21 +342,38 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
     struct ibtc_entry *e = &j->ibtc[at];
 
     host_mutex_lock(&j->jit->lock);
-    if (!b->dead) {
+    if (is_alive(j, b)) {
         if (j->exit_link) {
             j->stats.links++;
             jit_connect(j->jit, j->exit_link, b);
         }
-        map_page(j, b);
+        map_pages(j, b);
         if (!(b->mode & MODE_ALONE)) {
             e->code = b->checked;
-            j->ibtc_map[at] = b->map_id;
+            /* The loop checks one page only. */
+            j->ibtc_map[at] = b->npages == 1 ? b->map_id[0] : UINT32_MAX;
             j->mode = b->mode;
             j->mode_tag = jit_mode_id(j->jit, b->mode);
             e->tag = b->rip ^ j->mode_tag;
         }
     }
     host_mutex_unlock(&j->jit->lock);
+}
+
+/* b, unless the page that its instruction runs into is now another. */
+static struct jit_block *check_second(struct jit_cpu *j, struct jit_block *b)
+{
+    const uint8_t *page;
+
+    if (!b || b->npages == 1 ||
+        mem_fetch_page(&j->ic.cpu, jit_block_page(b, 1), &page) ==
+            b->pages[1].page)
+        return b;
+    host_mutex_lock(&j->jit->lock);
+    if (is_alive(j, b))
+        jit_forget(j->jit, b);
+    host_mutex_unlock(&j->jit->lock);
+    return NULL;
 }
 
 static struct jit_block *lookup(struct jit_cpu *j)
@@ -359,7 +393,9 @@ static struct jit_block *lookup(struct jit_cpu *j)
     j->stats.lookups++;
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
+    j->epoch = j->jit->epoch;
     host_mutex_unlock(&j->jit->lock);
+    b = check_second(j, b);
     return b ? b : warm_up(j, page, mode);
 }
 
@@ -405,7 +441,7 @@ static void run_translated(struct jit_cpu *j, struct jit_block *b)
 {
     remember(j, b);
     enter_code(j);
-    if (!b->dead) /* while we waited for a flush */
+    if (is_alive(j, b)) /* there may have been a flush while we waited */
         enter(j, b->code);
     atomic_store(&j->in_code, false);
 }

@@ -57,12 +57,23 @@ struct jit_link {
     bool alone; /* for the translation without groups */
 };
 
+/* One of the pages that a block is on: in the list of its bucket. */
+struct jit_page {
+    struct jit_page *next;
+    struct jit_block *block;
+    gpa_t page;
+};
+
 struct jit_block {
-    struct jit_block *hash_next, *page_next;
+    struct jit_block *hash_next;
+    /* Where its instruction crosses into another page there are two. */
+    struct jit_page pages[2];
+    unsigned npages;
     gpa_t gpa;
     uint64_t rip;
-    uint32_t mode, map_id;
-    const uint8_t *code;    /* rx: entry when the page's mapping is known */
+    uint32_t mode, map_id[2]; /* by page */
+    const uint8_t *code;    /* rx: entry when the first page is known to be
+                               mapped so */
     const uint8_t *checked; /* rx: entry that checks it */
     struct jit_link *incoming;
     struct jit_link out[2];
@@ -136,6 +147,7 @@ struct jit_cpu {
        but could not be taken. */
     uint32_t mode;
     uint64_t mode_tag;
+    uint64_t epoch; /* of the block in hand */
     uint32_t pending;
     /* Slots of pages that are not global; more than fit: all go. */
     uint16_t local[JIT_LOCAL];
@@ -190,11 +202,12 @@ struct jit {
     uint8_t *meta;
     size_t meta_used;
     struct jit_block *hash[JIT_HASH];
-    struct jit_block *by_page[JIT_PAGES];
+    struct jit_page *by_page[JIT_PAGES];
     struct map_id map_ids[JIT_MAP_IDS];
     unsigned nmaps;
     uint32_t modes[JIT_MODES];
     unsigned nmodes;
+    uint64_t epoch; /* counts flushes: older blocks are gone */
     struct vm *vm;
     struct x86_features host; /* what the host's CPU can execute */
     bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
@@ -208,6 +221,7 @@ void jit_emit_thunks(struct jit *j);
 struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
                              uint32_t mode);
 void jit_insert(struct jit *j, struct jit_block *b);
+void jit_forget(struct jit *j, struct jit_block *b);
 void jit_invalidate_page(struct jit *j, gpa_t page);
 void jit_flush(struct jit *j);
 void jit_forget_targets(struct jit_cpu *c);
@@ -226,6 +240,14 @@ static inline unsigned ibtc_slot(uint64_t rip)
 static inline uint64_t ibtc_empty(unsigned slot)
 {
     return slot & 0xfff;
+}
+
+/* The virtual address of b's nth page. */
+static inline gva_t jit_block_page(const struct jit_block *b, unsigned n)
+{
+    gva_t a = (b->rip & PAGE_MASK) + n * PAGE_SIZE;
+
+    return b->mode & MODE_CODE64 ? a : (uint32_t)a;
 }
 
 static inline unsigned jit_map_slot(gva_t page)

@@ -185,18 +185,23 @@ static void emit_stub(struct trans *t, struct stub *s)
 
 /* --- the block --- */
 
+static void check_page(struct trans *t, unsigned n)
+{
+    unsigned slot = jit_map_slot(jit_block_page(t->b, n));
+
+    e_cmp_mem32(t->e, H_SP, J_OFF(maps) + 4 * (int)slot,
+                (int32_t)t->b->map_id[n]);
+    trans_stub(t, STUB_LEAVE, e_jcc_forward(t->e, 5))->target = t->rip;
+}
+
 /* The entry for jumps from other pages: is this page still mapped here? */
 static void emit_entry(struct trans *t)
 {
-    struct emit *e = t->e;
-    unsigned slot = jit_map_slot(t->rip & PAGE_MASK);
-    struct stub *s;
-
-    t->b->checked = emit_here(e);
-    e_cmp_mem32(e, H_SP, J_OFF(maps) + 4 * (int)slot, (int32_t)t->b->map_id);
-    s = trans_stub(t, STUB_LEAVE, e_jcc_forward(e, 5));
-    s->target = t->rip;
-    t->b->code = emit_here(e);
+    t->b->checked = emit_here(t->e);
+    check_page(t, 0);
+    t->b->code = emit_here(t->e);
+    if (t->b->npages > 1)
+        check_page(t, 1);
 }
 
 static void emit_insn(struct trans *t, const struct insn *i)
@@ -217,6 +222,24 @@ static void emit_insn(struct trans *t, const struct insn *i)
             t->stub[n].back = t->e->p;
 }
 
+static struct jit_block *new_block(const struct trans *t)
+{
+    const struct block *ib = t->ib;
+    struct jit_block *b = jit_meta_alloc(t->j, sizeof *b);
+    const gpa_t page[] = {ib->gpa & PAGE_MASK, ib->gpa2};
+
+    *b = (struct jit_block){.gpa = ib->gpa,
+                            .rip = t->rip,
+                            .mode = t->mode,
+                            .npages = ib->gpa2 == NO_PAGE ? 1 : 2};
+    for (unsigned n = 0; n < b->npages; n++) {
+        b->pages[n].page = page[n];
+        b->map_id[n] = jit_map_id(t->j, jit_block_page(b, n), page[n],
+                                  t->cpu->ic.cpu.s.cpl == 3);
+    }
+    return b;
+}
+
 struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
                                 const uint8_t *page, uint64_t rip,
                                 uint32_t mode)
@@ -231,10 +254,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
                       .mode = mode,
                       .wide = mode & MODE_CODE64};
 
-    t.b = jit_meta_alloc(j, sizeof *t.b);
-    *t.b = (struct jit_block){.gpa = ib->gpa, .rip = rip, .mode = mode};
-    t.b->map_id = jit_map_id(j, rip & PAGE_MASK, ib->gpa & PAGE_MASK,
-                             cpu->ic.cpu.s.cpl == 3);
+    t.b = new_block(&t);
     /* Its successors are ordinary blocks. */
     t.mode_id = jit_mode_id(j, mode & ~MODE_ALONE);
     find_live(&t);
