@@ -24,7 +24,4 @@ void *lapic_ctx(struct dev *d);
  */
 void lapic_virtual_wire(struct dev *d);
 
-/* The TSC of the instance's CPU was set: its deadline is looked at anew. */
-void lapic_tsc_changed(struct dev *d);
-
 #endif

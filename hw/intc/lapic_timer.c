@@ -173,13 +173,3 @@ void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
     find_deadline(l);
     lapic_timer_rearm(l);
 }
-
-void lapic_tsc_changed(struct dev *d)
-{
-    struct lapic *l = lapic_ctx(d);
-
-    if (!deadline_mode(l) || !l->tsc_deadline)
-        return;
-    find_deadline(l);
-    lapic_timer_rearm(l);
-}

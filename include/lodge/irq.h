@@ -48,8 +48,8 @@ struct eoi_sink {
 /*
  * How the guest's TSC of a CPU maps to the machine's clock (env_now()): the
  * time at which it reaches tsc, anything not in the future when it has, and
- * UINT64_MAX when it is too far away to tell. Whoever changes a TSC calls
- * lapic_tsc_changed() afterwards.
+ * UINT64_MAX when it is too far away to tell. Whoever changes a TSC writes
+ * IA32_TSC_DEADLINE anew afterwards, if it is not zero (x86/msr.c).
  */
 struct tsc_clock {
     uint64_t (*to_ns)(void *ctx, unsigned cpu, uint64_t tsc);

@@ -114,6 +114,17 @@ static void deadline(void)
         pause();
     check("tsc deadline, not before", rdtsc() - start >= 2000000, 1);
     check("tsc deadline armed reads back", armed > start, 1);
+    ticks = 0;
+    wrmsr(0x6e0, rdtsc() + (1ull << 40));
+    wrmsr(0x10, rdtsc() + (1ull << 41));
+    check("tsc deadline, tsc set beyond it", wait_ticks(1), 1);
+    wrmsr(0x6e0, rdtsc() + 20000000);
+    wrmsr(0x3b, rdmsr(0x3b) - (1ull << 41));
+    delay_us(50000);
+    check("tsc deadline, tsc adjusted back", ticks, 1);
+    wrmsr(0x3b, rdmsr(0x3b) + (1ull << 41));
+    check("tsc deadline, tsc adjusted forward", wait_ticks(2), 1);
+    wrmsr(0x3b, 0);
     lapic_write(LVT_TIMER, TIMER | 1 << 16);
     cli();
 }

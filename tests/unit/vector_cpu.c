@@ -19,6 +19,9 @@ struct cpu *test_cpu_new(void)
     m->phys_bits = 40;
     m->linear_bits = 48;
     c->model = m;
+    for (unsigned n = 0; n < 6; n++) /* as MODE_FLAT says */
+        c->s.seg[n] = (struct x86_seg){
+            .limit = 0xffffffff, .attr = SEG_P | SEG_S | SEG_WRITE | SEG_DB};
     c->mode_key = MODE_CODE64 | MODE_PE | MODE_LMA | MODE_SS32 | MODE_FLAT;
     c->s.cr0 = CR0_PE | CR0_NE | CR0_PG;
     c->s.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
