@@ -24,6 +24,7 @@ struct run_request {
     unsigned nserials;
     bool no_reboot, debug_exit, test_device;
     const char *stats, *name;
+    const char *display, *vnc_password; /* NULL: not given */
     unsigned verbose;
 };
 

@@ -145,6 +145,22 @@ SETTER(timeout)
     return cli_number("--timeout", v, 1, 1000000000, &r->timeout, e);
 }
 
+SETTER(display)
+{
+    REQUEST;
+    (void)e;
+    r->display = v;
+    return 0;
+}
+
+SETTER(vnc_password)
+{
+    REQUEST;
+    (void)e;
+    r->vnc_password = v;
+    return 0;
+}
+
 SETTER(name)
 {
     REQUEST;
@@ -204,6 +220,10 @@ const struct cli_option run_options[] = {
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},
+    {"display", 0, false, "WHERE",
+     "the screen: none, text (in this terminal), vnc[:ADDR:PORT]", set_display},
+    {"vnc-password", 0, false, "FILE",
+     "a file with the password that VNC viewers must give", set_vnc_password},
     {"name", 0, false, "NAME",
      "a name for other verbs: 'lodge screen NAME', 'lodge stop NAME'",
      set_name},

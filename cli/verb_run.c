@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/engines.h"
 #include "cli/remote.h"
@@ -11,6 +12,7 @@
 #include "host/char/char.h"
 #include "host/posix/log.h"
 #include "host/posix/signals.h"
+#include "host/ui/ui.h"
 #include "x86/cpuid.h"
 
 /* Limits of what is read into memory before the VM starts. */
@@ -27,6 +29,8 @@ struct run {
     struct blk *disks[PC_DISKS];
     struct signals *signals;
     struct remote *remote;
+    const char *display; /* as given, or what is usual */
+    struct ui *ui;
     int signal; /* that ended us, or 0 */
     FILE *stats;
     struct err err;
@@ -71,6 +75,38 @@ static int choose_engine(struct run *r)
     return 0;
 }
 
+static struct ui_env ui_env_of(struct run *r);
+
+/* With --kernel the serial line has this terminal, booting a medium the text
+   screen, if it is one. */
+static int choose_display(struct run *r)
+{
+    struct run_request *w = &r->want;
+    struct ui_env env = ui_env_of(r);
+    bool stdio = false;
+    int rc;
+
+    for (unsigned n = 0; n < w->nserials; n++)
+        stdio |= !strcmp(w->serial[n], "stdio");
+    r->display = w->display;
+    if (!r->display)
+        r->display = w->kernel || stdio || !isatty(STDIN_FILENO) ||
+                             !isatty(STDOUT_FILENO)
+                         ? "none"
+                         : "text";
+    rc = ui_check(r->display, &env, &r->err);
+    if (rc < 0)
+        return err_prefix(&r->err, "--display");
+    if (ui_takes_terminal(r->display) && stdio)
+        return err_set(&r->err, LE_USAGE,
+                       "--display text and --serial stdio both want this "
+                       "terminal; give --serial none, file:PATH or unix:PATH");
+    if (!w->nserials)
+        w->serial[w->nserials++] =
+            ui_takes_terminal(r->display) ? "none" : "stdio";
+    return 0;
+}
+
 /* Everything that can be wrong with the request, before anything is opened. */
 static int check_request(struct run *r)
 {
@@ -88,7 +124,9 @@ static int check_request(struct run *r)
         return err_set(&r->err, LE_USAGE,
                        "--serial stdio can be one port only; give the others "
                        "none, file:PATH or unix:PATH");
-    rc = choose_engine(r);
+    rc = choose_display(r);
+    if (rc == 0)
+        rc = choose_engine(r);
     if (rc < 0)
         return rc;
     cpu_host_features(&usable);
@@ -101,6 +139,27 @@ static void quit(void *ctx)
     struct run *r = ctx;
 
     vm_stop(r->vm);
+}
+
+static struct ui_env ui_env_of(struct run *r)
+{
+    return (struct ui_env){.name = r->want.name,
+                           .password_file = r->want.vnc_password,
+                           .quit = quit,
+                           .ctx = r};
+}
+
+static int open_display(struct run *r)
+{
+    struct ui_env env = ui_env_of(r);
+
+    env.loop = vm_env(r->vm)->loop;
+    env.lock = vm_lock(r->vm);
+    env.display = &vm_env(r->vm)->display;
+    env.input = &vm_env(r->vm)->input;
+    return ui_open(r->display, &env, &r->ui, &r->err) < 0
+               ? err_prefix(&r->err, "--display")
+               : 0;
 }
 
 static void on_signal(void *ctx, int signal)
@@ -118,8 +177,6 @@ static int open_serials(struct run *r)
                            .quit = quit,
                            .ctx = r};
 
-    if (!r->want.nserials)
-        r->want.serial[r->want.nserials++] = "stdio";
     for (unsigned n = 0; n < r->want.nserials; n++) {
         r->chars[n] = char_open(r->want.serial[n], &env, &r->err);
         if (!r->chars[n])
@@ -179,6 +236,8 @@ static int build(struct run *r)
     if (rc == 0 && w->name)
         rc = remote_open(w->name, &r->remote, &r->err);
     if (rc == 0)
+        rc = open_display(r);
+    if (rc == 0)
         rc = vm_start(r->vm, &r->err);
     if (rc == 0 && r->remote)
         rc = remote_start(r->remote, r->vm, pc, &r->err);
@@ -214,15 +273,17 @@ static int write_stats(struct run *r)
     return 0;
 }
 
-static void close_remote(struct run *r)
+static void close_consoles(struct run *r)
 {
+    ui_close(r->ui);
+    r->ui = NULL;
     remote_close(r->remote);
     r->remote = NULL;
 }
 
 static void tear_down(struct run *r)
 {
-    close_remote(r);
+    close_consoles(r);
     if (r->vm)
         vm_dismantle(r->vm);
     for (unsigned n = 0; n < PC_DISKS; n++)
@@ -288,7 +349,7 @@ int verb_run(const struct verb *v, int argc, char **argv)
         vm_wait(r->vm,
                 r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
                 &outcome);
-        close_remote(r);
+        close_consoles(r);
         vm_dismantle(r->vm);
         rc = r->stats ? write_stats(r) : 0;
         tear_down(r);

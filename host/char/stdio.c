@@ -10,79 +10,49 @@
 #include <unistd.h>
 
 #include "host/char/endpoints.h"
+#include "host/char/escape.h"
 #include "host/char/terminal.h"
 #include "host/posix/oserr.h"
 
-enum { CTRL_A = 1 };
-
 struct console {
     struct stream s; /* first */
-    bool tty, escaped;
+    bool tty;
+    struct escape escape;
 };
 
-static void show_keys(struct console *c);
-
-static void end_vm(struct console *c)
+static void end_vm(void *ctx)
 {
+    struct console *c = ctx;
+
     if (c->s.env.quit)
         c->s.env.quit(c->s.env.ctx);
 }
 
-/* Keys after Ctrl-A. Without a function the key itself goes to the guest. */
-static const struct {
-    uint8_t key;
-    const char *name, *help;
-    void (*fn)(struct console *c);
-} keys[] = {
+static void show_keys(void *ctx);
+
+static const struct escape_row keys[] = {
     {'x', "x", "end the VM", end_vm},
     {'h', "h", "list these keys", show_keys},
-    {CTRL_A, "Ctrl-A", "send Ctrl-A to the guest", NULL},
+    {ESCAPE_KEY, "Ctrl-A", "send Ctrl-A to the guest", NULL},
+    {0},
 };
 
-static void show_keys(struct console *c)
+static void show_keys(void *ctx)
 {
-    char line[80];
+    struct console *c = ctx;
+    char line[ARRAY_LEN(keys)][ESCAPE_LINE];
+    unsigned n = escape_help(&c->escape, line, ARRAY_LEN(line));
 
     stream_print(&c->s, "\r\n");
-    for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
-        snprintf(line, sizeof line, "Ctrl-A %-7s %s\r\n", keys[i].name,
-                 keys[i].help);
-        stream_print(&c->s, line);
+    for (unsigned i = 0; i < n; i++) {
+        stream_print(&c->s, line[i]);
+        stream_print(&c->s, "\r\n");
     }
-}
-
-/* The key after Ctrl-A: true when the guest is to get it. */
-static bool command(struct console *c, uint8_t key)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
-        if (keys[i].key != (key >= 'A' && key <= 'Z' ? key | 0x20 : key))
-            continue;
-        if (!keys[i].fn)
-            return true;
-        keys[i].fn(c);
-        return false;
-    }
-    return false; /* a slip of the finger */
 }
 
 static size_t filter_keys(struct stream *s, uint8_t *p, size_t n)
 {
-    struct console *c = container_of(s, struct console, s);
-    size_t kept = 0;
-
-    if (!c->tty)
-        return n;
-    for (size_t i = 0; i < n; i++) {
-        if (c->escaped) {
-            c->escaped = false;
-            if (command(c, p[i]))
-                p[kept++] = p[i];
-        } else if (p[i] == CTRL_A)
-            c->escaped = true;
-        else
-            p[kept++] = p[i];
-    }
-    return kept;
+    return escape_filter(&container_of(s, struct console, s)->escape, p, n);
 }
 
 static void stdio_close(struct stream *s)
@@ -151,6 +121,7 @@ struct stream *char_stdio_open(const char *arg, const struct char_env *env,
         return NULL;
     }
     c->tty = isatty(STDIN_FILENO);
+    c->escape = (struct escape){.rows = keys, .ctx = c};
     stream_init(&c->s, c->tty ? &tty_ops : &pipe_ops, env);
     if (c->tty && terminal_raw(STDIN_FILENO, e)) {
         host_free(c);

@@ -25,6 +25,7 @@ struct typing {
 struct typist {
     struct input_sink *sink;
     struct list queue;
+    unsigned backlog;
     struct timer timer;
     uint64_t since; /* when the guest last took a key */
 };
@@ -50,9 +51,11 @@ static struct typing *first(const struct typist *t)
                : container_of(t->queue.next, struct typing, link);
 }
 
-static void finish(struct typing *what, int rc, const struct err *e)
+static void finish(struct typist *t, struct typing *what, int rc,
+                   const struct err *e)
 {
     list_remove(&what->link);
+    t->backlog--;
     if (what->done)
         what->done(what->ctx, rc, e);
     host_free(what);
@@ -68,7 +71,7 @@ void typist_destroy(struct typist *t)
     timer_cancel(&t->timer);
     err_set(&e, LE_STATE, "the VM ended before it was typed");
     while ((what = first(t)))
-        finish(what, e.code, &e);
+        finish(t, what, e.code, &e);
     host_free(t);
 }
 
@@ -90,9 +93,8 @@ static void wait_for_guest(struct typist *t, struct typing *what)
     err_set(&e, LE_BUSY,
             "the guest takes no keys: it is busy, paused or does not listen");
     release_all(t, what);
-    finish(what, e.code, &e);
-    t->since = host_now();
-    timer_arm(&t->timer, host_now());
+    while ((what = first(t)))
+        finish(t, what, e.code, &e);
 }
 
 static void step(void *ctx)
@@ -109,7 +111,7 @@ static void step(void *ctx)
     }
     t->since = host_now();
     if (what->at == what->n) {
-        finish(what, 0, NULL);
+        finish(t, what, 0, NULL);
         timer_arm(&t->timer, host_now());
         return;
     }
@@ -127,10 +129,16 @@ void typist_type(struct typist *t, struct typing *what,
     what->done = done;
     what->ctx = ctx;
     list_append(&t->queue, &what->link);
+    t->backlog++;
     if (!idle)
         return;
     t->since = host_now();
     timer_arm(&t->timer, host_now());
+}
+
+unsigned typist_backlog(const struct typist *t)
+{
+    return t->backlog;
 }
 
 /* --- what to type --- */
@@ -188,17 +196,24 @@ struct typing *typing_text(const char *text, struct err *e)
     return w;
 }
 
+struct typing *typing_keys(const uint16_t *keys, unsigned n, uint64_t hold_ns,
+                           struct err *e)
+{
+    struct typing *w = make(2 * (size_t)n, e);
+
+    if (!w)
+        return NULL;
+    for (unsigned i = 0; i < n; i++)
+        add(w, keys[i], true, i + 1 < n ? STEP_NS : MAX(hold_ns, STEP_NS));
+    for (unsigned i = n; i-- > 0;)
+        add(w, keys[i], false, STEP_NS);
+    return w;
+}
+
 struct typing *typing_chord(const char *chord, uint64_t hold_ns, struct err *e)
 {
     uint16_t keys[CHORD_MAX];
     int n = chord_parse(chord, keys, e);
-    struct typing *w = n < 0 ? NULL : make(2 * (size_t)n, e);
 
-    if (!w)
-        return NULL;
-    for (int i = 0; i < n; i++)
-        add(w, keys[i], true, i + 1 < n ? STEP_NS : MAX(hold_ns, STEP_NS));
-    for (int i = n; i-- > 0;)
-        add(w, keys[i], false, STEP_NS);
-    return w;
+    return n < 0 ? NULL : typing_keys(keys, (unsigned)n, hold_ns, e);
 }

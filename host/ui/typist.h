@@ -25,13 +25,19 @@ void typist_destroy(struct typist *t);
 struct typing;
 struct typing *typing_text(const char *text, struct err *e);
 struct typing *typing_chord(const char *chord, uint64_t hold_ns, struct err *e);
+struct typing *typing_keys(const uint16_t *keys, unsigned n, uint64_t hold_ns,
+                           struct err *e);
 
 /*
  * Types it (taken over) after what was asked before; done comes once, on the
- * loop, when the guest has taken all: 0; -LE_BUSY: it takes no keys.
+ * loop, when the guest has taken all: 0; -LE_BUSY: it takes no keys, and what
+ * else waits ends so too. done may be NULL.
  */
 void typist_type(struct typist *t, struct typing *what,
                  void (*done)(void *ctx, int rc, const struct err *e),
                  void *ctx);
+
+/* How many are still to be typed. */
+unsigned typist_backlog(const struct typist *t);
 
 #endif

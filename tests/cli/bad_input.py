@@ -78,6 +78,14 @@ CASES = [
     ('run --kernel good --serial unix:missing/x', FAILED, 'missing/x'),
     ('run --kernel good --serial stdio --serial stdio', USAGE, '--serial'),
     ('run --kernel good --stats missing/x', FAILED, 'missing/x'),
+    ('run --kernel good --display mirror', USAGE, '--display'),
+    ('run --kernel good --display text:1', USAGE, '--display'),
+    ('run --kernel good --display vnc:nowhere:1', USAGE, '--display'),
+    ('run --kernel good --display vnc:0.0.0.0:5999', USAGE, '--vnc-password'),
+    ('run --kernel good --display vnc --vnc-password missing', FAILED,
+     'missing'),
+    ('run --kernel good --name a/b', USAGE, 'a/b'),
+    ('info', USAGE, 'NAME'),
     ('help frobnicate', USAGE, 'frobnicate'),
 ]
 

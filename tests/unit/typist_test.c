@@ -187,25 +187,11 @@ static void names(void **state)
         {"shift-tab", 2, {KEY_LEFTSHIFT, KEY_TAB}},
         {"ctrl-alt-f2", 3, {KEY_LEFTCTRL, KEY_LEFTALT, KEY_F2}},
     };
-    static const char *const bad[] = {"",
-                                      "-",
-                                      "a-",
-                                      "-a",
-                                      "A",
-                                      "ab",
-                                      "f0",
-                                      "f25",
-                                      "f",
-                                      "kp",
-                                      "kp10",
-                                      "f1x",
-                                      "ctrl--alt",
-                                      "!",
-                                      "F1",
-                                      "fa",
-                                      "f 1",
-                                      "cap",
-                                      "a-a-a-a-a-a-a-a-a"};
+    static const char *const bad[] = {
+        "",          "-",   "a-", "-a",   "A",   "ab",
+        "f0",        "f25", "kp", "kp10", "f1x", "F1",
+        "ctrl--alt", "!",   "fa", "f 1",  "cap", "a-a-a-a-a-a-a-a-a",
+    };
     uint16_t keys[CHORD_MAX];
     struct err e;
 
