@@ -35,7 +35,8 @@ struct block {
     uint32_t mode;
     uint16_t n;   /* instructions */
     uint16_t len; /* bytes */
-    uint8_t heat; /* the jit counts runs here */
+    uint8_t heat; /* the jit counts runs here, */
+    uint64_t heat_rip; /* at this address */
     struct insn insn[];
 };
 #define NO_PAGE (~0ull)

@@ -251,6 +251,10 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
     struct block *ib = block_find(c, false);
     struct jit_block *b = NULL;
 
+    if (ib->heat_rip != c->s.rip) {
+        ib->heat_rip = c->s.rip;
+        ib->heat = 0;
+    }
     if ((ib->heat < JIT_HEAT && !(mode & MODE_ALONE)) ||
         !may_translate(j, ib)) {
         if (ib->heat < JIT_HEAT) {

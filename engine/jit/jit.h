@@ -28,7 +28,7 @@ extern const struct engine_ops engine_jit;
 enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
 
 enum {
-    JIT_HEAT = 4,          /* interpreted this often before translation */
+    JIT_HEAT = 8,          /* interpreted this often before translation */
     JIT_CODE = 128u << 20, /* bytes of code memory */
     JIT_META = 128u << 20, /* bytes of what describes it */
     JIT_ROOM = 32u << 10,  /* at least, for one block */
@@ -213,6 +213,11 @@ struct jit {
     bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
     _Atomic bool stop_world;
 };
+
+/* --- stats.c --- */
+void jit_stats(struct vcpu *v,
+               void (*emit)(void *ctx, const char *name, uint64_t value),
+               void *ctx);
 
 /* --- thunks.c --- */
 void jit_emit_thunks(struct jit *j);
