@@ -31,7 +31,8 @@ struct tlb_entry {
     uintptr_t addend;     /* host address - linear address */
     uint64_t gpa;         /* page; low bits TLB_* */
 };
-#define TLB_NONE 1ull /* matches no page address */
+/* Matches no page address, with or without low bits for alignment. */
+#define TLB_NONE 0x800ull
 enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
 
 #ifndef TLB_BITS /* stress builds say 0 */

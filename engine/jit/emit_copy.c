@@ -46,6 +46,10 @@ bool copy_refused(const struct trans *t, const struct insn *i)
     /* 16-bit addresses; outside 64-bit code FS and GS have limits to check. */
     if (mem && (i->asize == 2 || (!t->wide && i->seg >= FS)))
         return true;
+    /* Code segments cannot be written. */
+    if (mem && !t->wide && i->seg == CS &&
+        (writes_operand(row, 0) || writes_operand(row, 1)))
+        return true;
     /* Bit strings: the register moves the address. */
     return mem && i->opnd[1].kind == OPND_GPR &&
            (body == op_bt || body == op_bts || body == op_btr ||
@@ -229,8 +233,6 @@ bool emit_copy(struct trans *t, const struct insn *i)
     wants_flags = reads || (changes && (t->live[t->k] & ~kills));
     if (fp_of(i))
         emit_fp_need(t, i, fp_of(i));
-    if (row->props & OP_X87)
-        note_fip(t, i);
     if (mem >= 0) {
         unsigned n = i->opnd[mem].size;
         struct access a = {.i = i,
@@ -245,6 +247,8 @@ bool emit_copy(struct trans *t, const struct insn *i)
         flags_restore(t);
     }
     emit_planned(t, &c);
+    if (row->props & OP_X87)
+        note_fip(t, i);
     if (changes & FLAGS_STATUS) {
         t->in_eflags = true;
         t->in_slot = false;

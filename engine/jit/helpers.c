@@ -128,6 +128,12 @@ static bool fits_page(gva_t a, unsigned n)
     return n <= PAGE_SIZE - (a & ~PAGE_MASK);
 }
 
+/* Vector state changes even if the store faults: the body knows how. */
+static bool state_first(const struct jit_insn *i)
+{
+    return i->write && (insn_opcode(&i->i)->props & (OP_FPEXC | OP_MMX));
+}
+
 static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     /* Stores later in the group need what a first load does not bring. */
@@ -148,7 +154,7 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
     j->stats.slow_memory++;
     jit_fp_evict(j);
     enter_insn(c, i);
-    if (!(a & i->align) && fits_page(a, i->span) &&
+    if (!(a & i->align) && fits_page(a, i->span) && !state_first(i) &&
         mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
         group_filled(c, i, a)) {
         c->insn = NULL;

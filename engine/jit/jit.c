@@ -40,6 +40,7 @@ static int jit_open(struct vm *vm, struct err *e)
     host_mutex_init(&j->lock);
     host_mutex_init(&j->world);
     j->vm = vm;
+    j->heat = JIT_HEAT;
     j->pages = code_pages_new(vm);
     j->meta = host_ram_alloc(JIT_META);
     if (!j->pages || !j->meta || host_code_alloc(&j->memory, JIT_CODE) < 0) {
@@ -255,9 +256,9 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
         ib->heat_rip = c->s.rip;
         ib->heat = 0;
     }
-    if ((ib->heat < JIT_HEAT && !(mode & MODE_ALONE)) ||
+    if ((ib->heat < j->jit->heat && !(mode & MODE_ALONE)) ||
         !may_translate(j, ib)) {
-        if (ib->heat < JIT_HEAT) {
+        if (ib->heat < j->jit->heat) {
             ib->heat++;
             j->stats.cold++;
         } else {

@@ -210,14 +210,10 @@ struct jit {
     uint64_t epoch; /* counts flushes: older blocks are gone */
     struct vm *vm;
     struct x86_features host; /* what the host's CPU can execute */
+    uint8_t heat; /* JIT_HEAT; tests may have everything translated at once */
     bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
     _Atomic bool stop_world;
 };
-
-/* --- stats.c --- */
-void jit_stats(struct vcpu *v,
-               void (*emit)(void *ctx, const char *name, uint64_t value),
-               void *ctx);
 
 /* --- thunks.c --- */
 void jit_emit_thunks(struct jit *j);
