@@ -13,6 +13,12 @@ struct run_disk {
     char name[16]; /* of a CD-ROM drive */
 };
 
+struct run_firmware {
+    char name[4096]; /* bios, uefi or a file; "": none */
+    char vars[4096]; /* file that keeps a UEFI's settings; "": none */
+    bool secure;     /* Secure Boot with the usual keys */
+};
+
 struct run_request {
     const char *engine, *cpu;
     uint64_t cpus, memory, timeout;
@@ -20,6 +26,8 @@ struct run_request {
     enum boot_entry entry;
     struct run_disk disk[PC_DISKS];
     unsigned ndisks;
+    struct run_firmware firmware;
+    uint8_t boot[PC_BOOT_MAX];
     const char *serial[PC_SERIALS];
     unsigned nserials;
     bool no_reboot, debug_exit, test_device;
@@ -36,5 +44,16 @@ int run_cdrom_field(void *ctx, const char *key, const char *v, struct err *e);
 int run_disks_open(struct run_request *w, struct loop *loop,
                    struct pc_config *pc, struct blk *disks[PC_DISKS],
                    struct err *e);
+
+/* --- run_firmware.c --- */
+/* One field of --firmware, for cli_fields(). */
+int run_firmware_field(void *ctx, const char *key, const char *v,
+                       struct err *e);
+/* "disk,cdrom" to kinds of devices, in order. */
+int run_boot_order(const char *text, uint8_t order[PC_BOOT_MAX], struct err *e);
+/* Reads the files into pc, which close gives back, also after an error. */
+int run_firmware_open(const struct run_firmware *f, struct loop *loop,
+                      struct pc_config *pc, struct err *e);
+void run_firmware_close(struct pc_config *pc);
 
 #endif

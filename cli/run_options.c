@@ -90,6 +90,18 @@ SETTER(entry)
                    "--entry: '%s' is none of auto, 16, 32, 64, elf, pvh", v);
 }
 
+SETTER(firmware)
+{
+    REQUEST;
+    return cli_fields(v, run_firmware_field, &r->firmware, e);
+}
+
+SETTER(boot)
+{
+    REQUEST;
+    return run_boot_order(v, r->boot, e);
+}
+
 SETTER(disk)
 {
     REQUEST;
@@ -213,6 +225,13 @@ const struct cli_option run_options[] = {
     {"append", 0, false, "TEXT", "kernel command line", set_append},
     {"entry", 0, false, "WAY",
      "how a kernel is entered: auto, 16, 32, 64, elf, pvh", set_entry},
+    {"firmware", 0, false, "bios|uefi[,secure][,vars=FILE]|FILE",
+     "what runs first: SeaBIOS, OVMF or a ROM; vars: where a UEFI keeps its "
+     "settings",
+     set_firmware},
+    {"boot", 0, false, "KIND[,KIND…]",
+     "what firmware boots from: disk, cdrom, floppy, net, in this order",
+     set_boot},
     {"disk", 0, true, "FILE[,format=F][,bus=virtio|ide][,ro][,temporary]",
      "a disk; temporary: changes are dropped at the end", set_disk},
     {"cdrom", 0, true, "FILE[,bus=ide]",

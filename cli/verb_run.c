@@ -107,6 +107,29 @@ static int choose_display(struct run *r)
     return 0;
 }
 
+/* A medium without a kernel needs firmware to boot it: a BIOS, if no other was
+   named. */
+static int check_boot(struct run *r)
+{
+    struct run_request *w = &r->want;
+    struct run_firmware *f = &w->firmware;
+
+    if (!w->kernel && !f->name[0] && w->ndisks)
+        strcpy(f->name, "bios");
+    if (!w->kernel && !f->name[0])
+        return err_set(&r->err, LE_USAGE,
+                       "nothing to boot; give a kernel with --kernel FILE, or "
+                       "a medium");
+    if (w->kernel && !strcmp(f->name, "bios"))
+        return err_set(&r->err, LE_USAGE,
+                       "--kernel goes without --firmware bios, which loads no "
+                       "kernels; leave it out, or give --firmware uefi");
+    if (w->boot[0] && !f->name[0])
+        return err_set(&r->err, LE_USAGE,
+                       "--boot is for firmware; --kernel goes without");
+    return 0;
+}
+
 /* Everything that can be wrong with the request, before anything is opened. */
 static int check_request(struct run *r)
 {
@@ -115,9 +138,9 @@ static int check_request(struct run *r)
     unsigned stdio = 0;
     int rc;
 
-    if (!w->kernel)
-        return err_set(&r->err, LE_USAGE,
-                       "nothing to boot; give a kernel with --kernel FILE");
+    rc = check_boot(r);
+    if (rc < 0)
+        return rc;
     for (unsigned n = 0; n < w->nserials; n++)
         stdio += !strcmp(w->serial[n], "stdio");
     if (stdio > 1)
@@ -207,7 +230,9 @@ static int build(struct run *r)
                                .model = &r->model,
                                .ncpus = (unsigned)w->cpus,
                                .ram_size = w->memory,
-                               .no_reboot = w->no_reboot};
+                               .no_reboot = w->no_reboot,
+                               .reboot_on_shutdown =
+                                   w->firmware.name[0] && !w->no_reboot};
     struct pc *pc;
     int rc;
 
@@ -226,7 +251,13 @@ static int build(struct run *r)
     r->pc.entry = w->entry;
     r->pc.debug_exit = w->debug_exit;
     r->pc.test_device = w->test_device;
+    r->pc.screen =
+        w->firmware.name[0] || (w->display && strcmp(w->display, "none"));
+    memcpy(r->pc.boot, w->boot, sizeof r->pc.boot);
     rc = run_disks_open(w, vm_env(r->vm)->loop, &r->pc, r->disks, &r->err);
+    if (rc == 0 && w->firmware.name[0])
+        rc = run_firmware_open(&w->firmware, vm_env(r->vm)->loop, &r->pc,
+                               &r->err);
     if (rc == 0)
         rc = open_serials(r);
     if (rc == 0)
@@ -242,7 +273,7 @@ static int build(struct run *r)
     if (rc == 0 && r->remote)
         rc = remote_start(r->remote, r->vm, pc, &r->err);
     if (rc == 0)
-        host_log(LOG_INFO, "kernel started: %s", pc_boot_method(pc));
+        host_log(LOG_INFO, "started: %s", pc_boot_method(pc));
     return rc;
 }
 
@@ -289,6 +320,7 @@ static void tear_down(struct run *r)
     for (unsigned n = 0; n < PC_DISKS; n++)
         if (r->disks[n])
             r->disks[n]->ops->close(r->disks[n]);
+    run_firmware_close(&r->pc);
     for (unsigned n = 0; n < PC_SERIALS; n++)
         char_close(r->chars[n]);
     if (r->stats)

@@ -18,6 +18,10 @@
     X(port80) \
     X(port92) \
     X(testdev) \
+    /* firmware, video */ \
+    X(debugcon) \
+    X(fw_cfg) \
+    X(vga) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \
     X(piix3) \

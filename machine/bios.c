@@ -108,7 +108,7 @@ int bios_fill(const struct bios_config *c, uint8_t *low, gpa_t *rsdp,
     *rsdp = 0;
     if (!c->no_acpi)
         r = acpi_build(&c->acpi, low + BIOS_ACPI, BIOS_SMBIOS - BIOS_ACPI,
-                       &used, rsdp, e);
+                       &used, rsdp, NULL, e);
     if (!r)
         r = smbios_build(&c->smbios, BIOS_SMBIOS, low + BIOS_SMBIOS,
                          BIOS_MPTABLE - BIOS_SMBIOS, &used,

@@ -49,9 +49,10 @@ static int map_memory(struct pc *pc, struct err *e)
     if (!r)
         r = map_ram(pc, &pc->above, "ram", PC_HIGH_RAM_BASE, env->ram_high,
                     env->ram_low, e);
-    if (!r)
-        r = map_ram(pc, &pc->rom, "rom", PC_HIGH_RAM_BASE - 0x10000, 0x10000,
-                    PC_BIOS_ROM, e);
+    if (r || pc->config.firmware.p)
+        return r ? r : firmware_map(pc, e);
+    r = map_ram(pc, &pc->rom, "rom", PC_HIGH_RAM_BASE - 0x10000, 0x10000,
+                PC_BIOS_ROM, e);
     pc->rom.readonly = true;
     return r;
 }
@@ -63,6 +64,7 @@ static void unmap_memory(struct pc *pc)
     for (unsigned i = 0; i < ARRAY_LEN(all); i++)
         if (all[i]->space)
             space_unmap(all[i]);
+    firmware_unmap(pc);
 }
 
 /* --- boot --- */
@@ -80,6 +82,16 @@ static void init_apics(struct pc *pc)
     }
 }
 
+void pc_describe_config(struct pc *pc, struct bios_config *c)
+{
+    for (unsigned i = 0; i < PC_SERIALS; i++)
+        if (pc->config.serial[i])
+            c->acpi.serials |= (uint8_t)BIT(i);
+    c->acpi.i8042 = vm_find_device(pc->vm, "kbd") != NULL;
+    c->acpi.vga = pc->config.screen;
+    memcpy(c->smbios.uuid, pc->config.uuid, sizeof c->smbios.uuid);
+}
+
 /* The tables, and the vectors and data of a BIOS. */
 static int put_tables(struct pc *pc, gpa_t *rsdp, struct err *e)
 {
@@ -88,11 +100,7 @@ static int put_tables(struct pc *pc, gpa_t *rsdp, struct err *e)
     int r;
 
     pc_describe(env, vm_config(pc->vm)->model, pc->ioapic_id, &c);
-    for (unsigned i = 0; i < PC_SERIALS; i++)
-        if (pc->config.serial[i])
-            c.acpi.serials |= (uint8_t)BIT(i);
-    c.acpi.i8042 = vm_find_device(pc->vm, "kbd") != NULL;
-    memcpy(c.smbios.uuid, pc->config.uuid, sizeof c.smbios.uuid);
+    pc_describe_config(pc, &c);
     r = bios_fill(&c, env->ram, rsdp, e);
     space_wrote(env->mem, 0, PC_VGA);
     space_wrote(env->mem, PC_BIOS_DATA, PC_MEGABYTE - PC_BIOS_DATA);
@@ -134,9 +142,13 @@ static int pc_boot(void *machine, struct vm *vm, struct x86_state *bsp,
 {
     struct pc *pc = machine;
     gpa_t rsdp;
-    int r = pc_init_chips(pc->env, pc->ioapic_id, e);
+    int r;
 
     (void)vm;
+    pc->method = "firmware";
+    if (pc->firmware) /* the CPU's power-on state leads into it */
+        return 0;
+    r = pc_init_chips(pc->env, pc->ioapic_id, e);
     if (r)
         return r;
     init_apics(pc);
@@ -149,6 +161,8 @@ static void pc_cpu_state(void *machine, unsigned cpu, struct x86_state *s)
     const struct pc *pc = machine;
 
     (void)cpu;
+    if (pc->firmware)
+        return;
     pc_init_mtrrs(vm_config(pc->vm)->model, s);
 }
 
@@ -177,8 +191,9 @@ static int check_config(const struct vm *vm, const struct pc_config *c,
     if (ram < PC_RAM_MIN)
         return err_set(e, LE_USAGE,
                        "a PC has at least 1 MB of memory; raise --memory");
-    if (!c->kernel.p)
-        return err_set(e, LE_USAGE, "nothing to boot; give --kernel FILE");
+    if (!c->kernel.p && !c->firmware.p)
+        return err_set(e, LE_USAGE,
+                       "nothing to boot; give --kernel FILE or --firmware");
     if (c->ndisks > PC_DISKS)
         return err_set(e, LE_USAGE, "a PC takes up to %d disks", PC_DISKS);
     return 0;

@@ -26,6 +26,17 @@ enum { PC_SERIALS = 4, PC_DISKS = 16 };
 enum pc_bus { PC_BUS_VIRTIO, PC_BUS_IDE, PC_BUS_AHCI, PC_BUS_NVME };
 
 /* A disk, or a CD-ROM drive: those are on IDE or AHCI. */
+
+/* What firmware tries to boot from, and in which order. */
+enum pc_boot {
+    PC_BOOT_NONE,
+    PC_BOOT_FLOPPY,
+    PC_BOOT_DISK,
+    PC_BOOT_CDROM,
+    PC_BOOT_NET,
+    PC_BOOT_MAX = 4, /* kinds in an order */
+};
+
 struct pc_disk {
     struct blk *blk;    /* borrowed for the VM's life; a CD-ROM's medium, which
                            may be missing, until it is changed */
@@ -44,6 +55,17 @@ struct pc_config {
     enum boot_entry entry;
     bool self_unpack; /* leave unpacking a bzImage to the guest's CPU */
     bool no_acpi;     /* no ACPI tables (MP tables are always there) */
+
+    /*
+     * Firmware: then it is what runs first, and a kernel, if there is one, is
+     * its to load. vars: the flash below it that keeps its settings, and
+     * where what is written there goes (NULL: nowhere).
+     */
+    struct boot_bytes firmware, vars;
+    struct blk *vars_disk;
+    bool screen;                /* a VGA adapter */
+    struct boot_bytes vga_bios; /* its ROM; may be missing */
+    uint8_t boot[PC_BOOT_MAX];  /* enum pc_boot, first to try first */
 
     struct chardev *serial[PC_SERIALS]; /* NULL: no such port */
     struct pc_disk disk[PC_DISKS];

@@ -67,6 +67,21 @@ static int add_apics(struct pc *pc, struct err *e)
     return 0;
 }
 
+static int add_screen(struct pc *pc, struct err *e)
+{
+    const struct boot_bytes *bios = &pc->config.vga_bios;
+    struct rom_bytes rom = {bios->p, bios->n};
+
+    if (!pc->config.screen)
+        return 0;
+    return pc_add(pc, "vga", "vga",
+                  PROP_VALUES(SET_NUMBER("slot", PC_VGA_SLOT)
+                                  SET_BYTES("rom", rom)),
+                  e)
+               ? 0
+               : e->code;
+}
+
 static int add_serials(struct pc *pc, struct err *e)
 {
     for (unsigned i = 0; i < PC_SERIALS; i++) {
@@ -103,9 +118,11 @@ static int add_extras(struct pc *pc, struct err *e)
     return 0;
 }
 
-/* In the order of attaching and of reset. */
+/* In the order of attaching and of reset. Firmware last: its tables describe
+   the others. */
 static int (*const groups[])(struct pc *, struct err *) = {
-    add_board, add_apics, add_serials, pc_add_disks, add_extras,
+    add_board,    add_apics,  add_screen,   add_serials,
+    pc_add_disks, add_extras, firmware_add,
 };
 
 int pc_add_devices(struct pc *pc, struct err *e)

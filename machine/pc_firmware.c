@@ -210,6 +210,9 @@ void pc_describe(struct env *env, const struct cpu_model *m, unsigned ioapic_id,
     struct cpuid_result id = x86_cpuid(m, 1, 0, 0, 0, 0);
     uint32_t hpet = (uint32_t)space_read_locked(env->mem, HPET_BASE, 4);
 
+    out->acpi.base = ACPI_BASE;
+    out->acpi.pm_base = ACPI_PM_BASE;
+    out->acpi.mem32 = PC_LOW_RAM_MAX;
     out->acpi.ncpus = env->ncpus;
     out->acpi.ioapic_id = ioapic_id;
     out->acpi.hpet_id = hpet == 0xffffffff ? 0 : hpet;

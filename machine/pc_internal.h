@@ -9,6 +9,7 @@
 #ifndef MACHINE_PC_INTERNAL_H
 #define MACHINE_PC_INTERNAL_H
 
+#include "machine/bios.h"
 #include "machine/pc.h"
 
 enum {
@@ -26,7 +27,8 @@ struct pc {
     unsigned ioapic_id;
     unsigned next_slot;
     const char *method;
-    struct x86_state scratch; /* machine lock */
+    struct firmware *firmware; /* NULL: kernels are started directly */
+    struct x86_state scratch;  /* machine lock */
 };
 
 /* Every device of the table; without the lock, like what follows. */
@@ -39,5 +41,24 @@ unsigned pc_slot(struct pc *pc);
 
 /* --- pc_disks.c --- */
 int pc_add_disks(struct pc *pc, struct err *e);
+
+/* What of the tables the configuration decides. */
+void pc_describe_config(struct pc *pc, struct bios_config *c);
+
+/* --- boot_firmware.c --- */
+/*
+ * Puts the ROM below 4 GB and its last 128 KB below 1 MB; attach: flash with
+ * the settings, and the configuration device. Both do nothing without
+ * firmware. unmap undoes the former.
+ */
+int firmware_map(struct pc *pc, struct err *e);
+int firmware_add(struct pc *pc, struct err *e);
+void firmware_unmap(struct pc *pc);
+/*
+ * A device that firmware can boot from: its Open Firmware path as QEMU's
+ * bootorder file has them, e.g. "/pci@i0cf8/scsi@3/disk@0,0". Devices of one
+ * kind are tried in the order of these calls. Copied; too many are left out.
+ */
+void pc_boot_path(struct pc *pc, enum pc_boot kind, const char *path);
 
 #endif

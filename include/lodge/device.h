@@ -67,6 +67,12 @@ struct dev_class {
     void (*resume)(struct dev *d);
     int (*loaded)(struct dev *d, uint16_t version);
     void (*detach)(struct dev *d);
+    /*
+     * Memory of its own that the guest sees and that is part of its state
+     * (frame buffer, flash), beside the fields: piece n = 0, 1, …; false:
+     * there are no more. Loaded before loaded() is called. NULL: none.
+     */
+    bool (*memory)(struct dev *d, unsigned n, struct span *out);
 };
 
 struct dev {

@@ -42,6 +42,8 @@ static const char creator_id[4] = "LDGE";
 
 /* The block being built. Once full, it stays so and nothing more is written. */
 struct blob {
+    gpa_t base;
+    struct acpi_links *links; /* or NULL */
     uint8_t *p;
     size_t n, max;
     bool full;
@@ -74,7 +76,37 @@ static uint8_t *blob_take(struct blob *b, size_t n, size_t align)
 
 static gpa_t blob_address(const struct blob *b, const uint8_t *p)
 {
-    return ACPI_BASE + (gpa_t)(p - b->p);
+    return b->base + (gpa_t)(p - b->p);
+}
+
+static void blob_link(struct blob *b, const uint8_t *at, unsigned bytes,
+                      const uint8_t *start, size_t len)
+{
+    struct acpi_links *l = b->links;
+
+    if (!l)
+        return;
+    if (l->n == ACPI_LINKS_MAX) {
+        b->full = true;
+        return;
+    }
+    l->link[l->n++] =
+        (struct acpi_link){(uint32_t)(at - b->p), (uint8_t)bytes,
+                           (uint32_t)(start - b->p), (uint32_t)len};
+}
+
+static void put_pointer(struct blob *b, uint8_t *at, gpa_t v, unsigned bytes)
+{
+    store_le(at, v, bytes);
+    blob_link(b, at, bytes, b->p, 0);
+}
+
+/* The byte at sum makes those at p come to zero. */
+static void put_sum(struct blob *b, uint8_t *sum, const uint8_t *p, size_t n)
+{
+    *sum = 0;
+    *sum = acpi_checksum(p, n);
+    blob_link(b, sum, 0, p, n);
 }
 
 static uint8_t *table_begin(struct blob *b, const char *signature,
@@ -100,8 +132,7 @@ static void table_end(struct blob *b, uint8_t *t, bool listed)
 {
     if (!t)
         return;
-    t[9] = 0;
-    t[9] = acpi_checksum(t, load_le32(t + 4));
+    put_sum(b, t + 9, t, load_le32(t + 4));
     if (listed)
         b->table[b->ntables++] = blob_address(b, t);
 }
@@ -115,7 +146,7 @@ static void put_gas(uint8_t *p, unsigned space, unsigned bits, unsigned access,
     store_le64(p + 4, address);
 }
 
-/* What dsdt.asl reads as its field BINF. */
+/* What dsdt.asl reads as its region BINF. */
 static void put_info(struct blob *b, const struct acpi_config *c)
 {
     uint8_t *p = blob_take(b, 32, 16);
@@ -127,6 +158,8 @@ static void put_info(struct blob *b, const struct acpi_config *c)
     p[16] = c->serials;
     p[17] = c->hpet_id != 0;
     p[18] = c->i8042;
+    store_le32(p + 20, (uint32_t)c->mem32);
+    store_le16(p + 24, c->pm_base);
 }
 
 static gpa_t put_facs(struct blob *b)
@@ -141,6 +174,10 @@ static gpa_t put_facs(struct blob *b)
     return blob_address(b, t);
 }
 
+/* OperationRegion (BINF, SystemMemory, a number of 32 bits follows */
+static const uint8_t binf_aml[] = {0x5b, 0x80, 'B', 'I', 'N', 'F', 0, 0x0c};
+
+/* With the address of what put_info() put at the start. */
 static gpa_t put_dsdt(struct blob *b)
 {
     uint8_t *t = blob_take(b, dsdt_aml_size, 16);
@@ -148,19 +185,23 @@ static gpa_t put_dsdt(struct blob *b)
     if (!t)
         return 0;
     memcpy(t, dsdt_aml, dsdt_aml_size);
+    for (size_t i = 0; i + sizeof binf_aml + 4 <= dsdt_aml_size; i++)
+        if (!memcmp(t + i, binf_aml, sizeof binf_aml))
+            put_pointer(b, t + i + sizeof binf_aml, b->base, 4);
+    put_sum(b, t + 9, t, dsdt_aml_size);
     return blob_address(b, t);
 }
 
 static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
                      gpa_t dsdt)
 {
-    const unsigned pm = ACPI_PM_BASE;
+    const unsigned pm = c->pm_base;
     uint8_t *t = table_begin(b, "FACP", 6, FADT_SIZE);
 
     if (!t)
         return;
-    store_le32(t + 36, (uint32_t)facs);
-    store_le32(t + 40, (uint32_t)dsdt);
+    put_pointer(b, t + 36, facs, 4);
+    put_pointer(b, t + 40, dsdt, 4);
     store_le16(t + 46, ACPI_SCI);
     store_le32(t + 48, ACPI_SMI_PORT);
     t[52] = ACPI_SMI_ENABLE;
@@ -168,7 +209,7 @@ static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
     store_le32(t + 56, pm);     /* PM1a event block: 4 bytes */
     store_le32(t + 64, pm + 4); /* PM1a control block: 2 bytes */
     store_le32(t + 76, pm + 8); /* PM timer: 4 bytes */
-    store_le32(t + 80, ACPI_GPE_BASE);
+    store_le32(t + 80, pm + ACPI_GPE_OFFSET);
     t[88] = 4;
     t[89] = 2;
     t[91] = 4;
@@ -176,18 +217,19 @@ static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
     store_le16(t + 96, 0xfff); /* no C2: worst latency over 100 µs */
     store_le16(t + 98, 0xfff); /* no C3: over 1000 µs */
     t[108] = 0x32;             /* century in CMOS */
-    store_le16(t + 109, (uint16_t)(ARCH_LEGACY_DEVICES | ARCH_NO_VGA |
-                                   (c->i8042 ? ARCH_8042 : 0)));
+    store_le16(t + 109,
+               (uint16_t)(ARCH_LEGACY_DEVICES | (c->vga ? 0 : ARCH_NO_VGA) |
+                          (c->i8042 ? ARCH_8042 : 0)));
     store_le32(t + 112, FLAG_WBINVD | FLAG_PROC_C1 | FLAG_NO_SLEEP_BUTTON |
                             FLAG_NO_FIXED_RTC | FLAG_RESET_REG);
     put_gas(t + 116, SPACE_IO, 8, 1, ACPI_RESET_PORT);
     t[128] = ACPI_RESET_VALUE;
     /* X_FIRMWARE_CTRL stays 0: either field may be used, not both. */
-    store_le64(t + 140, dsdt);
+    put_pointer(b, t + 140, dsdt, 8);
     put_gas(t + 148, SPACE_IO, 32, 2, pm);
     put_gas(t + 172, SPACE_IO, 16, 2, pm + 4);
     put_gas(t + 208, SPACE_IO, 32, 3, pm + 8);
-    put_gas(t + 220, SPACE_IO, 32, 1, ACPI_GPE_BASE);
+    put_gas(t + 220, SPACE_IO, 32, 1, pm + ACPI_GPE_OFFSET);
     memcpy(t + 268, "Lodge\0\0", 8); /* hypervisor vendor identity */
     table_end(b, t, true);
 }
@@ -291,7 +333,7 @@ static gpa_t put_root(struct blob *b, const char *signature, unsigned width)
     if (!t)
         return 0;
     for (unsigned i = 0; i < b->ntables; i++)
-        store_le(t + HEADER_SIZE + i * width, b->table[i], width);
+        put_pointer(b, t + HEADER_SIZE + i * width, b->table[i], width);
     table_end(b, t, false);
     return blob_address(b, t);
 }
@@ -305,21 +347,24 @@ static gpa_t put_rsdp(struct blob *b, gpa_t rsdt, gpa_t xsdt)
     memcpy(t, "RSD PTR ", 8);
     memcpy(t + 9, oem_id, sizeof oem_id);
     t[15] = 2; /* revision */
-    store_le32(t + 16, (uint32_t)rsdt);
+    put_pointer(b, t + 16, rsdt, 4);
     store_le32(t + 20, ACPI_RSDP_SIZE);
-    store_le64(t + 24, xsdt);
-    t[8] = acpi_checksum(t, 20);
-    t[32] = acpi_checksum(t, ACPI_RSDP_SIZE);
+    put_pointer(b, t + 24, xsdt, 8);
+    put_sum(b, t + 8, t, 20);
+    put_sum(b, t + 32, t, ACPI_RSDP_SIZE);
     return blob_address(b, t);
 }
 
 int acpi_build(const struct acpi_config *c, uint8_t *to, size_t max,
-               size_t *used, gpa_t *rsdp, struct err *e)
+               size_t *used, gpa_t *rsdp, struct acpi_links *links,
+               struct err *e)
 {
-    struct blob b = {.p = to, .max = max};
+    struct blob b = {.base = c->base, .links = links, .p = to, .max = max};
     gpa_t facs, rsdt, xsdt;
 
-    put_info(&b, c); /* first: dsdt.asl looks for it at ACPI_BASE */
+    if (links)
+        links->n = 0;
+    put_info(&b, c); /* first: put_dsdt() relies on it */
     facs = put_facs(&b);
     put_fadt(&b, c, facs, put_dsdt(&b));
     put_madt(&b, c);

@@ -5,6 +5,7 @@
  */
 DefinitionBlock ("dsdt.aml", "DSDT", 2, "LODGE ", "LODGEPC ", 0x00000001)
 {
+    // The address is put in by acpi.c.
     OperationRegion (BINF, SystemMemory, 0x000E0000, 0x20)
     Field (BINF, DWordAcc, NoLock, Preserve)
     {
@@ -13,6 +14,9 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "LODGE ", "LODGEPC ", 0x00000001)
         COMS, 8,    // bit n: COM(n+1) is there
         HPTP, 8,    // there is an HPET
         KBCP, 8,    // there is an 8042
+        , 8,
+        M32B, 32,   // PCI window below 4 GB: base
+        PMBA, 16,   // ports of the power management
     }
 
     Name (PICM, Zero)   // 0: 8259s, 1: IOAPIC
@@ -56,7 +60,8 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "LODGE ", "LODGEPC ", 0x00000001)
                     0x00000000, 0x000A0000, 0x000BFFFF, 0x00000000, 0x00020000)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed,
                     NonCacheable, ReadWrite,
-                    0x00000000, 0xC0000000, 0xFEBFFFFF, 0x00000000, 0x3EC00000)
+                    0x00000000, 0xC0000000, 0xFEBFFFFF, 0x00000000, 0x3EC00000,
+                    , , W32)
             })
             Name (CR64, ResourceTemplate ()
             {
@@ -69,6 +74,10 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "LODGE ", "LODGEPC ", 0x00000001)
             // The offsets are those of _MIN, _MAX and _LEN in the descriptor.
             Method (_CRS, 0, Serialized)
             {
+                CreateDWordField (CRS, ^W32._MIN, LMIN)
+                CreateDWordField (CRS, ^W32._LEN, LLEN)
+                LMIN = M32B
+                LLEN = 0xFEC00000 - M32B
                 If (M64S == Zero)
                 {
                     Return (CRS)
@@ -291,14 +300,22 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "LODGE ", "LODGEPC ", 0x00000001)
                 {
                     Name (_HID, EisaId ("PNP0C02"))
                     Name (_UID, Zero)
-                    Name (_CRS, ResourceTemplate ()
+                    Name (CRS, ResourceTemplate ()
                     {
                         IO (Decode16, 0x0080, 0x0080, 0x01, 0x01)
                         IO (Decode16, 0x0092, 0x0092, 0x01, 0x01)
                         IO (Decode16, 0x00B2, 0x00B2, 0x01, 0x02)
-                        IO (Decode16, 0x0600, 0x0600, 0x01, 0x40)
+                        IO (Decode16, 0x0600, 0x0600, 0x01, 0x40, PMIO)
                         IO (Decode16, 0x0700, 0x0700, 0x01, 0x10)
                     })
+                    Method (_CRS, 0, Serialized)
+                    {
+                        CreateWordField (CRS, ^PMIO._MIN, PMIN)
+                        CreateWordField (CRS, ^PMIO._MAX, PMAX)
+                        PMIN = PMBA
+                        PMAX = PMBA
+                        Return (CRS)
+                    }
                 }
             }
         }

@@ -18,6 +18,9 @@ static uint8_t blob[ACPI_SIZE_MAX];
 static size_t used;
 
 static const struct acpi_config config = {
+    .base = ACPI_BASE,
+    .pm_base = 0x600,
+    .mem32 = 0xc0000000,
     .ncpus = 4,
     .ioapic_id = 4,
     .hpet_id = 0x8086a201,
@@ -59,7 +62,7 @@ static const uint8_t *build(const struct acpi_config *c)
     gpa_t rsdp;
 
     memset(blob, 0xcc, sizeof blob);
-    if (acpi_build(c, blob, sizeof blob, &used, &rsdp, &e))
+    if (acpi_build(c, blob, sizeof blob, &used, &rsdp, NULL, &e))
         fail_msg("%s", e.text);
     assert_int_equal(rsdp % 16, 0);
     return at(rsdp, 36);
@@ -188,7 +191,7 @@ static void too_small(void **state)
     full = used;
     for (size_t n = 0; n < full; n += 7) {
         exact = malloc(n + 1);
-        assert_int_equal(acpi_build(&config, exact, n, &used, &rsdp, &e),
+        assert_int_equal(acpi_build(&config, exact, n, &used, &rsdp, NULL, &e),
                          -LE_RANGE);
         free(exact);
     }
