@@ -50,7 +50,8 @@ struct display_surface {
     /* As mode() said; a source whose mode is another by now draws nothing
        and update() says DISPLAY_STALE. */
     unsigned width, height;
-    uint64_t seen; /* the source's note of what is drawn here; 0: nothing */
+    /* The source's notes of what is drawn here; zero: nothing. */
+    uint64_t seen, pass;
 };
 
 struct display_rect {
