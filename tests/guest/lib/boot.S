@@ -251,7 +251,11 @@ gdt:
     .fill GDT_ENTRIES - 9, 8, 0
 gdt_table:
     .word GDT_ENTRIES * 8 - 1
+#ifdef __x86_64__
     .quad gdt
+#else
+    .long gdt
+#endif
 
     .bss
     .balign 4096
