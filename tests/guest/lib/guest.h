@@ -87,6 +87,8 @@ struct table {
 extern struct table gdt_table, idt_table;
 /* type: 0x8e interrupt gate, 0x8f trap gate, | 0x60 for CPL 3; ist 0..7 */
 void set_gate(int vector, uintptr_t to, unsigned type, unsigned ist);
+/* Where it leads, if not to the kernel's code segment (KERNEL_CS). */
+void set_gate_selector(int vector, unsigned sel);
 extern uint64_t stub_address(int vector);
 void set_descriptor(unsigned sel, uint32_t base, uint32_t limit,
                     unsigned access, unsigned flags);

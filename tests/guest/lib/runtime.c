@@ -169,6 +169,13 @@ void set_gate(int vector, uintptr_t to, unsigned type, unsigned ist)
         g[WORDS - 1] = (uint64_t)to >> 16 >> 16;
 }
 
+void set_gate_selector(int vector, unsigned sel)
+{
+    uint64_t *g = &idt[vector * WORDS];
+
+    *g = (*g & ~0xffff0000ull) | (uint64_t)sel << 16;
+}
+
 void set_descriptor(unsigned sel, uint32_t base, uint32_t limit,
                     unsigned access, unsigned flags)
 {
