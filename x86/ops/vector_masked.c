@@ -57,8 +57,11 @@ static void check_parts(struct cpu *c, const struct insn *i, uint64_t ea,
     if (!(bytes & (bytes + (bytes & -bytes))))
         return; /* one run of bits: its access checks it */
     while (next_run(&bytes, &start, &n))
-        x86_linear_checked(c, i->seg, truncate_address(i, ea + start), n,
-                           write);
+        if (c->mode_key & MODE_CODE64) /* flat, but for canonical addresses */
+            x86_linear_checked(c, i->seg, truncate_address(i, ea + start), n,
+                               write);
+        else
+            part_address(c, i, ea + start, n, write);
 }
 
 static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
