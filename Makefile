@@ -31,6 +31,14 @@ test:
 	@tools/demo-guest.sh
 	@tests/run.sh $(BUILD)
 
+# Debian's other kernels, and a Debian on a disk. Once they are prepared,
+# `make test` runs these, too.
+test-debian:
+	@tools/setup.sh debian
+	@$(MAKE) --no-print-directory build
+	@tools/debian-guests.sh
+	@meson test -C $(BUILD) --suite debian
+
 # The core without an operating system's headers.
 core: build
 	@tools/setup.sh build
@@ -65,4 +73,4 @@ sanitize:
 clean:
 	@rm -rf build build-sanitize
 
-.PHONY: all setup build run test core bench fuzz-isa format sanitize clean
+.PHONY: all setup build run test test-debian core bench fuzz-isa format sanitize clean

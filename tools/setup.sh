@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that Lodge is built and tested with, and says
 # which. With nothing missing it does nothing and needs no network.
-#   tools/setup.sh build|guest|test|bench
+#   tools/setup.sh build|guest|test|debian|bench
 set -eu
 
 build="meson ninja-build pkg-config gcc libc6-dev python3 acpica-tools nasm
@@ -10,14 +10,16 @@ libjansson-dev libpng-dev libncurses-dev libvncserver-dev"
 guest="busybox-static cpio xz-utils gzip"
 test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
 gcc-multilib libc6-dev-i386"
+debian="mmdebstrap e2fsprogs"
 bench="qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils gzip"
 
 case "${1:-build}" in
 build) want=$build ;;
 guest) want="$build $guest" ;;
 test) want="$build $guest $test" ;;
+debian) want="$build $guest $test $debian" ;;
 bench) want="$build $bench" ;;
-*) echo "usage: tools/setup.sh build|guest|test|bench" >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh build|guest|test|debian|bench" >&2; exit 2 ;;
 esac
 
 missing=

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """End to end: lodge run in a terminal of its own, typed into and read from.
 
-  boot.py TEST ENGINE --lodge FILE --guest FOLDER --kernels FOLDER
+  boot.py TEST ENGINE --lodge FILE --guest FOLDER --kernels FOLDER [--count N]
 
-FOLDER of --guest has vmlinuz and initrd (tools/demo-guest.sh makes them);
-without them the tests that need them are skipped (status 77). Nothing here
-depends on how fast the guest is, but for generous limits.
+FOLDER of --guest has vmlinuz and initrd (tools/demo-guest.sh makes them), for
+test_disk also root.img (tools/debian-guests.sh does); without them the tests
+that need them are skipped (status 77). Nothing here depends on how fast the
+guest is, but for generous limits.
+
+  boot.py boots jit --count 24      boots with four CPUs, one after the other
 """
 import argparse
+import hashlib
 import os
 import pty
 import re
@@ -15,6 +19,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -24,6 +29,12 @@ PROMPT = r'lodge:[^\n]*# '
 
 class Failed(Exception):
     pass
+
+
+def signals_as_at_a_terminal():
+    """Whoever runs the tests may ignore some, as nohup does."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Run:
@@ -40,7 +51,8 @@ class Run:
             stdin, self.pipe = os.pipe()
         self.p = subprocess.Popen(
             command, stdin=stdin if stdin_pipe else self.slave,
-            stdout=self.slave, stderr=self.slave, start_new_session=True)
+            stdout=self.slave, stderr=self.slave, start_new_session=True,
+            preexec_fn=signals_as_at_a_terminal)
         if stdin_pipe:
             os.close(stdin)
 
@@ -121,7 +133,7 @@ def test_shell(args, start):
     g = start(linux(args))
     g.expect(PROMPT, BOOT)
     g.want_terminal_raw()
-    g.shell('uname -a', r'Linux lodge \S+ .* x86_64 GNU/Linux')
+    g.shell('uname -a', r'Linux lodge \S+ .* (x86_64|i686) GNU/Linux')
     # Ctrl-C is the guest's.
     g.type('sleep 1000\r')
     g.expect(r'sleep 1000')
@@ -154,6 +166,10 @@ def test_smp(args, start):
             'head -c 200000 /dev/zero | sha256sum > /tmp/$j; i=$((i+1)); done)'
             ' & done; wait; cat /tmp/[1-8] | sort -u | wc -l; echo done$((1))',
             r'\n1\r\ndone1', 400)
+    g.shell('for j in 1 2 3 4; do dd if=/dev/zero bs=64k count=300 2>/dev/null '
+            '| md5sum > /tmp/m$j & done; wait; cat /tmp/m[1-4] | '
+            f'grep -c {hashlib.md5(bytes(300 << 16)).hexdigest()}',
+            r'\n4\r\n', 400)
     g.shell('dmesg | grep -c "BUG:\\|Oops\\|lockup\\|rcu.*stall"', r'\n0\r\n')
     g.type('poweroff\r')
     g.want_status(0)
@@ -235,7 +251,58 @@ def test_idle(args, start):
     g.want_status(0)
 
 
-NEED_LINUX = ('shell', 'pipe', 'smp', 'reboot', 'panic', 'idle')
+def test_boots(args, start):
+    """Boots that take turns with power-offs: none may hang."""
+    for n in range(args.count):
+        began = time.monotonic()
+        g = start(linux(args, '-c', '4'))
+        g.expect(PROMPT, BOOT)
+        prompt = time.monotonic()
+        g.type('poweroff\r')
+        g.want_status(0)
+        print(f'boot {n + 1}: {prompt - began:.1f} s to the prompt, '
+              f'{time.monotonic() - prompt:.1f} s to power off', flush=True)
+        g.close()
+
+
+PROGRAM = ('#include <stdio.h>', 'int main(int c, char **v) {',
+           'for (int n = 2; n < 20; n++) printf("%d ", n * n / c);',
+           'return puts(v[0]) < 0; }')
+
+
+def test_disk(args, start):
+    """A Debian on a disk: log in, compile, power off; its disk stays sound."""
+    with tempfile.TemporaryDirectory(dir=args.guest) as folder:
+        disk = folder + '/disk.img'
+        subprocess.run(['cp', '--sparse=always', args.guest + '/root.img',
+                        disk], check=True)
+        words = linux(args, '-c', '2', '--disk', disk)
+        words[5] = 'console=ttyS0 root=/dev/vda'
+        words[7] = '512M'
+        g = start(words)
+        g.expect('lodge login: ', BOOT * 4)
+        g.type('root\r')
+        g.expect(PROMPT, BOOT)
+        for line in PROGRAM:
+            g.shell(f"echo '{line}' >> a.c", r'a\.c')
+        g.shell('gcc -O2 -o a a.c && ./a', r'4 9 16 25 .*361 \./a', BOOT)
+        g.shell('findmnt -no SOURCE,FSTYPE,OPTIONS /', r'/dev/vda ext4 rw')
+        g.type('poweroff\r')
+        g.want_status(0, BOOT)
+        check = subprocess.run(['e2fsck', '-fn', disk], capture_output=True,
+                               text=True, env={'PATH': '/usr/sbin:/sbin'})
+        if check.returncode:
+            raise Failed('the file system is not sound: ' + check.stdout +
+                         check.stderr)
+
+
+# What a test needs of its guest's folder.
+LINUX = ('vmlinuz', 'initrd')
+NEED = {
+    'shell': LINUX, 'pipe': LINUX, 'smp': LINUX, 'reboot': LINUX,
+    'panic': LINUX, 'idle': LINUX, 'boots': LINUX,
+    'disk': LINUX + ('root.img',),
+}
 
 
 def main():
@@ -245,16 +312,16 @@ def main():
     p.add_argument('--lodge', default='build/lodge')
     p.add_argument('--guest', default='build/guest')
     p.add_argument('--kernels', default='build/tests/guest')
+    p.add_argument('--count', type=int, default=2)
     args = p.parse_args()
     test = globals()['test_' + args.test]
     runs = []
 
-    if args.test in NEED_LINUX:
-        for name in ('vmlinuz', 'initrd'):
-            if not os.path.exists(f'{args.guest}/{name}'):
-                print(f'skipped: {args.guest}/{name} is missing; '
-                      'tools/demo-guest.sh makes it')
-                return 77
+    for name in NEED.get(args.test, ()):
+        if not os.path.exists(f'{args.guest}/{name}'):
+            print(f'skipped: {args.guest}/{name} is missing; `make test` '
+                  'or `make test-debian` makes it')
+            return 77
     engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
                              text=True, timeout=20).stdout
     if not re.search(rf'^{args.engine} +yes', engines, re.M):
