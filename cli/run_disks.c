@@ -39,7 +39,7 @@ int run_disk_field(void *ctx, const char *key, const char *v, struct err *e)
 
     if (!key)
         return set_path(d, v, "--disk", e);
-    if (!strcmp(key, "format") && v && strlen(v) < sizeof d->format) {
+    if (!strcmp(key, "format") && v && v[0] && strlen(v) < sizeof d->format) {
         strcpy(d->format, v);
         return 0;
     }

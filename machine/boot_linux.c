@@ -392,6 +392,8 @@ int linux_load(struct boot_layout *l, struct boot_image *out, struct err *e)
     if (!r && z.version >= 0x20a)
         r = layout_check(l, z.runtime, z.runtime_end - z.runtime, "the kernel",
                          e);
+    if (!r)
+        r = linux_check_initrd(q, &z, e);
     if (r)
         return r;
     if (entry == BOOT_AUTO || entry == BOOT_ELF || entry == BOOT_PVH) {

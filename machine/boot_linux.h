@@ -19,6 +19,7 @@ enum {
     H_JUMP = 0x200,      /* u8 at +1: the header's end - 0x202 */
     H_MAGIC = 0x202,     /* "HdrS" */
     H_VERSION = 0x206,
+    H_KERNEL_VERSION = 0x20e, /* u16, a text's place - 0x200; 0: none */
     H_TYPE_OF_LOADER = 0x210,
     H_LOADFLAGS = 0x211,
     H_SETUP_MOVE_SIZE = 0x212,
@@ -93,5 +94,10 @@ void linux_set_header(uint8_t *params, const struct bzimage *z, uint64_t initrd,
 /* The 16-bit entry (boot_linux16.c). */
 int linux_load_16(struct boot_layout *l, const struct bzimage *z,
                   struct boot_image *out, struct err *e);
+
+/* Of a kernel that is Linux: is the initrd, if any, whole and of a kind that it
+   takes? */
+int linux_check_initrd(const struct boot_request *q, const struct bzimage *z,
+                       struct err *e);
 
 #endif

@@ -286,7 +286,7 @@ def test_disk(args, start):
         for line in PROGRAM:
             g.shell(f"echo '{line}' >> a.c", r'a\.c')
         g.shell('gcc -O2 -o a a.c && ./a', r'4 9 16 25 .*361 \./a', BOOT)
-        g.shell('findmnt -no SOURCE,FSTYPE,OPTIONS /', r'/dev/vda ext4 rw')
+        g.shell('findmnt -no SOURCE,FSTYPE,OPTIONS /', r'/dev/vda ext4 +rw')
         g.type('poweroff\r')
         g.want_status(0, BOOT)
         check = subprocess.run(['e2fsck', '-fn', disk], capture_output=True,

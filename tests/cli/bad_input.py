@@ -1,15 +1,22 @@
 #!/usr/bin/env python3
 """What lodge says to bad input: one sentence, the right status, no file touched.
 
-  bad_input.py LODGE KERNEL.elf     (any small multiboot kernel)
+  bad_input.py LODGE KERNEL.elf [VMLINUZ]
+
+KERNEL.elf is any small multiboot kernel that runs for ever.
 """
 import fcntl
+import gzip
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 
 LODGE, KERNEL = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+LINUX = None
+if len(sys.argv) > 3 and os.path.exists(sys.argv[3]):
+    LINUX = os.path.abspath(sys.argv[3])
 USAGE, FAILED = 2, 125
 
 # Arguments after `lodge`, status, what the sentence must name.
@@ -42,10 +49,25 @@ CASES = [
     ('run --kernel good --cpu x86-64,+warp', USAGE, '--cpu'),
     ('run --kernel good --entry 8', USAGE, '--entry'),
     ('run --kernel good --entry 64', USAGE, 'good'),
+    ('run --kernel=', (USAGE, FAILED), '--kernel'),
+    ('run --kernel good -m', USAGE, '-m'),
+    ('run --kernel good -m 1.5G', USAGE, '--memory'),
+    ('run --kernel good --timeout -1', USAGE, '--timeout'),
+    ('run --kernel good --engine', USAGE, '--engine'),
+    ('run --kernel good --engine jit --engine interp', USAGE, '--engine'),
+    ('run --kernel good -c 2 --cpus 3', USAGE, '--cpus'),
+    ('run --kernel good -m 16M --memory 32M', USAGE, '--memory'),
+    ('run --kernel good --append a --append b', USAGE, '--append'),
     ('run --kernel missing', FAILED, 'missing'),
     ('run --kernel missing/too', FAILED, 'missing/too'),
     ('run --kernel folder', USAGE, 'folder'),
     ('run --kernel empty', FAILED, 'empty'),
+    ('run --kernel fifo', (USAGE, FAILED), 'fifo'),
+    ('run --kernel socket', (USAGE, FAILED), 'socket'),
+    ('run --kernel /dev/zero', (USAGE, FAILED), '/dev/zero'),
+    ('run --kernel loop', (USAGE, FAILED), 'loop'),
+    ('run --kernel good/x', FAILED, 'good/x'),
+    ('run --kernel secret', FAILED, 'secret'),
     ('run --kernel text', FAILED, 'text'),
     ('run --kernel header', FAILED, 'header'),
     ('run --kernel half', FAILED, 'half'),
@@ -54,11 +76,26 @@ CASES = [
     ('run --kernel bz-short', FAILED, 'bz-short'),
     ('run --kernel zeros', FAILED, 'zeros'),
     ('run --kernel gzip', FAILED, 'gzip'),
+    ('run --kernel linux-cut', FAILED, 'linux-cut'),
+    ('run --kernel linux-half', FAILED, 'linux-half'),
+    ('run --kernel linux-bad', FAILED, 'linux-bad'),
+    ('run --kernel linux -m 16M', FAILED, 'linux'),
+    ('run --kernel linux -m 1M', FAILED, '--memory'),
+    ('run --kernel linux --initrd text', FAILED, 'text'),
+    ('run --kernel linux --initrd zeros', FAILED, 'zeros'),
+    ('run --kernel linux --initrd gzip', FAILED, 'gzip'),
+    ('run --kernel linux --initrd gzip-cut', FAILED, 'gzip-cut'),
+    ('run --kernel linux --initrd gzip-bad', FAILED, 'gzip-bad'),
+    ('run --kernel linux --initrd cpio-cut', FAILED, 'cpio-cut'),
+    ('run --kernel linux -m 96M --initrd cpio-big', FAILED, 'cpio-big'),
     ('run --kernel good -m 1M', FAILED, 'good'),
     ('run --kernel wide', FAILED, 'wide'),
     ('run --kernel good --initrd missing', FAILED, 'missing'),
     ('run --kernel good --initrd folder', USAGE, 'folder'),
     ('run --kernel good --initrd empty', FAILED, 'empty'),
+    ('run --kernel good --initrd=', (USAGE, FAILED), '--initrd'),
+    ('run --kernel good --initrd fifo', (USAGE, FAILED), 'fifo'),
+    ('run --kernel good --initrd secret', FAILED, 'secret'),
     ('run --kernel good -m 16M --initrd big', FAILED, 'big'),
     ('run --kernel good --disk', USAGE, '--disk'),
     ('run --kernel good --disk=', USAGE, '--disk'),
@@ -66,6 +103,17 @@ CASES = [
     ('run --kernel good --disk folder', USAGE, 'folder'),
     ('run --kernel good --disk empty', FAILED, 'empty'),
     ('run --kernel good --disk locked', FAILED, 'locked'),
+    ('run --kernel good --disk fifo', (USAGE, FAILED), 'fifo'),
+    ('run --kernel good --disk socket', (USAGE, FAILED), 'socket'),
+    ('run --kernel good --disk /dev/null', (USAGE, FAILED), '/dev/null'),
+    ('run --kernel good --disk secret', FAILED, 'secret'),
+    ('run --kernel good --disk secret,ro', FAILED, 'secret'),
+    ('run --kernel good --disk sealed', FAILED, 'sealed'),
+    ('run --kernel good --disk disk,format=', (USAGE, FAILED), 'format'),
+    ('run --kernel good --disk qcow2', (USAGE, FAILED), 'qcow2'),
+    ('run --kernel good --disk disk.qcow2', (USAGE, FAILED), 'disk.qcow2'),
+    ('run --kernel good --disk missing,ro', FAILED, 'missing'),
+    ('run --kernel good --disk missing,temporary', FAILED, 'missing'),
     ('run --kernel good --disk disk --disk disk', FAILED, 'disk'),
     ('run --kernel good --disk disk,format=floppy', (USAGE, FAILED), 'floppy'),
     ('run --kernel good --disk disk,colour=red', USAGE, 'colour=red'),
@@ -86,8 +134,12 @@ CASES = [
      'missing'),
     ('run --kernel good --name a/b', USAGE, 'a/b'),
     ('info', USAGE, 'NAME'),
+    ('run --kernel good --stats folder', FAILED, 'folder'),
+    ('run --kernel good --serial file:folder', (USAGE, FAILED), 'folder'),
     ('help frobnicate', USAGE, 'frobnicate'),
 ]
+# Root may read all, unless these are taken from it.
+NO_PRIVILEGE = ['setpriv', '--bounding-set=-dac_override,-dac_read_search']
 
 
 def make_files():
@@ -115,11 +167,44 @@ def make_files():
     phoff = int.from_bytes(good[28:32], 'little')
     put('wide', good[:phoff + 20] + (3 << 30).to_bytes(4, 'little')
         + good[phoff + 24:])
-    put('big', b'x' * (32 << 20))
+    put('big', bytes(32 << 20))
     put('odd', b'x' * 777)
     put('disk', bytes(1 << 20))
     put('locked', bytes(1 << 20))
     os.mkdir('folder')
+    os.mkfifo('fifo')
+    os.symlink('loop', 'loop')
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind('socket')
+    put('secret', good)
+    os.chmod('secret', 0)
+    put('sealed', bytes(1 << 20))
+    os.chmod('sealed', 0o444)
+    put('qcow2', b'QFI\xfb\0\0\0\3' + bytes(1 << 20))
+    put('disk.qcow2', b'no such thing' * 100)
+    packed = gzip.compress(os.urandom(20000))
+    put('gzip-cut', packed[:-300])
+    put('gzip-bad', packed[:5000] + b'?!' + packed[5002:])
+    cpio = (b'070701' + b'%08x' * 13 + b'init\0') % (
+        1, 0o100755, 0, 0, 1, 0, 5000, 0, 0, 0, 0, 5, 0)
+    put('cpio-cut', cpio + b'x' * 3000)
+    put('cpio-big', cpio.replace(b'%08x' % 5000, b'%08x' % (99 << 20)) +
+        bytes(100 << 20))
+    if LINUX:
+        make_kernels()
+
+
+def make_kernels():
+    """Debian's kernel, whole, cut, and damaged where it is packed."""
+    with open(LINUX, 'rb') as f:
+        linux = f.read()
+    half = len(linux) // 2
+    for name, data in (('linux', linux), ('linux-cut', linux[:-4096]),
+                       ('linux-half', linux[:half]),
+                       ('linux-bad', linux[:half] + bytes(4096) +
+                        linux[half + 4096:])):
+        with open(name, 'wb') as f:
+            f.write(data)
 
 
 def snapshot():
@@ -127,7 +212,7 @@ def snapshot():
     for folder, _, names in os.walk('.'):
         for name in names:
             path = os.path.join(folder, name)
-            s = os.stat(path)
+            s = os.lstat(path)
             out[path] = (s.st_size, s.st_mtime_ns, s.st_mode)
     return out
 
@@ -136,7 +221,7 @@ def run_case(line, status, names):
     words = line.split(' ')
     if words[0] == 'run' and '--timeout' not in words:
         words[1:1] = ['--timeout', '5'] # should it start after all
-    p = subprocess.run([LODGE] + words, stdin=subprocess.DEVNULL,
+    p = subprocess.run(NO_PRIVILEGE + [LODGE] + words, stdin=subprocess.DEVNULL,
                        capture_output=True, timeout=60)
     text = p.stderr.decode('utf-8', 'replace')
     wrong = []
@@ -154,8 +239,20 @@ def run_case(line, status, names):
     return [f'lodge {line}: {w}: {text.strip()}' for w in wrong]
 
 
+def may_run(line):
+    """Debian's kernel may be missing, and setpriv not be allowed to."""
+    words = line.replace(',', ' ').split(' ')
+    if not LINUX and any(w.startswith('linux') for w in words):
+        return False
+    return NO_PRIVILEGE or os.geteuid() or not {'secret', 'sealed'} & set(words)
+
+
 def main():
     failures = []
+    if os.geteuid() or subprocess.run(
+            NO_PRIVILEGE + ['true'], capture_output=True).returncode:
+        NO_PRIVILEGE.clear()
+    cases = [c for c in CASES if may_run(c[0])]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         make_files()
@@ -164,14 +261,14 @@ def main():
             fcntl.lockf(held, fcntl.LOCK_EX)
             fcntl.flock(held, fcntl.LOCK_EX)
             before = snapshot()
-            for case in CASES:
+            for case in cases:
                 failures += run_case(*case)
                 if snapshot() != before:
                     failures.append(f'lodge {case[0]}: touched a file')
                     before = snapshot()
         os.chdir('/')
     print('\n'.join(failures))
-    print(f'{len(CASES)} cases, {len(failures)} complaints')
+    print(f'{len(cases)} of {len(CASES)} cases, {len(failures)} complaints')
     return bool(failures)
 
 
