@@ -29,6 +29,7 @@ test:
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory build
 	@tools/demo-guest.sh
+	@tools/net-guest.sh
 	@tests/run.sh $(BUILD)
 
 # Debian's other kernels, and a Debian on a disk. Once they are prepared,
@@ -68,6 +69,7 @@ sanitize:
 		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C build-sanitize --quiet
 	@tools/demo-guest.sh
+	@tools/net-guest.sh
 	@tests/run.sh build-sanitize
 
 clean:

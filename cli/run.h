@@ -3,6 +3,7 @@
 #define CLI_RUN_H
 
 #include "cli/cli.h"
+#include "host/net/net.h"
 #include "machine/pc.h"
 
 struct run_disk {
@@ -19,6 +20,12 @@ struct run_firmware {
     bool secure;     /* Secure Boot with the usual keys */
 };
 
+struct run_net {
+    struct net_options net;
+    const char *model; /* a device class */
+    char mac[18];
+};
+
 struct run_request {
     const char *engine, *cpu;
     uint64_t cpus, memory, timeout;
@@ -28,6 +35,8 @@ struct run_request {
     unsigned ndisks;
     struct run_firmware firmware;
     uint8_t boot[PC_BOOT_MAX];
+    struct run_net nic[PC_NICS];
+    unsigned nnics;
     const char *serial[PC_SERIALS];
     unsigned nserials;
     bool no_reboot, debug_exit, test_device;
@@ -44,6 +53,8 @@ int run_cdrom_field(void *ctx, const char *key, const char *v, struct err *e);
 int run_disks_open(struct run_request *w, struct loop *loop,
                    struct pc_config *pc, struct blk *disks[PC_DISKS],
                    struct err *e);
+/* --net: takes one more card into r. */
+int run_add_net(struct run_request *r, const char *text, struct err *e);
 
 /* --- run_firmware.c --- */
 /* One field of --firmware, for cli_fields(). */

@@ -140,6 +140,12 @@ SETTER(cdrom)
     return rc;
 }
 
+SETTER(net)
+{
+    REQUEST;
+    return run_add_net(r, v, e);
+}
+
 SETTER(serial)
 {
     REQUEST;
@@ -236,6 +242,10 @@ const struct cli_option run_options[] = {
      "a disk; temporary: changes are dropped at the end", set_disk},
     {"cdrom", 0, true, "FILE[,bus=ide]",
      "a CD-ROM drive with that medium; none: empty", set_cdrom},
+    {"net", 0, true, "WHERE[,model=CARD][,mac=ADDRESS]",
+     "a network card: user[,fwd=tcp:[ADDR:]PORT:GUESTPORT][,restrict], tap:IF; "
+     "none (the default)",
+     set_net},
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},

@@ -27,6 +27,7 @@ struct run {
     struct vm *vm;
     struct chardev *chars[PC_SERIALS];
     struct blk *disks[PC_DISKS];
+    struct net *nets[PC_NICS];
     struct signals *signals;
     struct remote *remote;
     const char *display; /* as given, or what is usual */
@@ -193,6 +194,23 @@ static void on_signal(void *ctx, int signal)
     vm_stop(r->vm);
 }
 
+static int open_nets(struct run *r)
+{
+    struct net_env env = {.loop = vm_env(r->vm)->loop, .lock = vm_lock(r->vm)};
+
+    for (unsigned n = 0; n < r->want.nnics; n++) {
+        const struct run_net *w = &r->want.nic[n];
+
+        r->nets[n] = net_open(&w->net, &env, &r->err);
+        if (!r->nets[n])
+            return err_prefix(&r->err, "--net");
+        r->pc.nic[n] =
+            (struct pc_nic){.net = r->nets[n], .model = w->model, .mac = w->mac};
+    }
+    r->pc.nnics = r->want.nnics;
+    return 0;
+}
+
 static int open_serials(struct run *r)
 {
     struct char_env env = {.loop = vm_env(r->vm)->loop,
@@ -259,6 +277,8 @@ static int build(struct run *r)
         rc = run_firmware_open(&w->firmware, vm_env(r->vm)->loop, &r->pc,
                                &r->err);
     if (rc == 0)
+        rc = open_nets(r);
+    if (rc == 0)
         rc = open_serials(r);
     if (rc == 0)
         rc = pc_create(r->vm, &r->pc, &pc, &r->err);
@@ -321,6 +341,8 @@ static void tear_down(struct run *r)
         if (r->disks[n])
             r->disks[n]->ops->close(r->disks[n]);
     run_firmware_close(&r->pc);
+    for (unsigned n = 0; n < PC_NICS; n++)
+        net_close(r->nets[n]);
     for (unsigned n = 0; n < PC_SERIALS; n++)
         char_close(r->chars[n]);
     if (r->stats)

@@ -29,6 +29,7 @@
     X(piix_ide) \
     X(virtio_blk) \
     X(virtio_console) \
+    X(virtio_net) \
     X(virtio_rng)
 /* clang-format on */
 

@@ -21,7 +21,7 @@
 #include "machine/boot.h"
 #include "vm/vm.h"
 
-enum { PC_SERIALS = 4, PC_DISKS = 16 };
+enum { PC_SERIALS = 4, PC_DISKS = 16, PC_NICS = 8 };
 
 enum pc_bus { PC_BUS_VIRTIO, PC_BUS_IDE, PC_BUS_AHCI, PC_BUS_NVME };
 
@@ -47,6 +47,12 @@ struct pc_disk {
     const char *name; /* of a CD-ROM drive, to change its medium */
 };
 
+struct pc_nic {
+    struct net *net;   /* borrowed for the VM's life */
+    const char *model; /* a class of hw/registry.h: "virtio-net" */
+    const char *mac;   /* "52:54:00:12:34:56"; NULL: that one */
+};
+
 /* Everything that is pointed to is borrowed for the VM's life. */
 struct pc_config {
     /* What to boot. Loaded again at every reset. */
@@ -70,6 +76,8 @@ struct pc_config {
     struct chardev *serial[PC_SERIALS]; /* NULL: no such port */
     struct pc_disk disk[PC_DISKS];
     unsigned ndisks;
+    struct pc_nic nic[PC_NICS];
+    unsigned nnics;
     struct chardev *console; /* virtio console; NULL: none */
     bool no_rng;             /* leave the virtio entropy device out */
     bool debug_exit;         /* port 0xf4 ends the VM */

@@ -118,11 +118,27 @@ static int add_extras(struct pc *pc, struct err *e)
     return 0;
 }
 
+static int add_nics(struct pc *pc, struct err *e)
+{
+    for (unsigned i = 0; i < pc->config.nnics; i++) {
+        const struct pc_nic *nic = &pc->config.nic[i];
+        char id[16];
+
+        snprintf(id, sizeof id, "net%u", i);
+        if (!pc_add(pc, nic->model, id,
+                    PROP_VALUES(SET_NET("net", nic->net) SET_TEXT(
+                        "mac", nic->mac) SET_NUMBER("slot", pc_slot(pc))),
+                    e))
+            return e->code;
+    }
+    return 0;
+}
+
 /* In the order of attaching and of reset. Firmware last: its tables describe
    the others. */
 static int (*const groups[])(struct pc *, struct err *) = {
-    add_board,    add_apics,  add_screen,   add_serials,
-    pc_add_disks, add_extras, firmware_add,
+    add_board,    add_apics,  add_screen, add_serials,
+    pc_add_disks, add_extras, add_nics,   firmware_add,
 };
 
 int pc_add_devices(struct pc *pc, struct err *e)

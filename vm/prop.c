@@ -129,6 +129,7 @@ static int set_value(struct dev *d, const struct prop *p,
         [PROP_BLK] = "a disk",
         [PROP_CHARDEV] = "a character device",
         [PROP_BYTES] = "the bytes of a file",
+        [PROP_NET] = "a network",
     };
     uint8_t *to = (uint8_t *)d + p->offset;
     uint64_t n = 0;
@@ -147,6 +148,7 @@ static int set_value(struct dev *d, const struct prop *p,
     case PROP_BLK: *(struct blk **)to = v->blk; break;
     case PROP_CHARDEV: *(struct chardev **)to = v->chardev; break;
     case PROP_BYTES: *(struct rom_bytes *)to = v->bytes; break;
+    case PROP_NET: *(struct net **)to = v->net; break;
     default: *(const char **)to = v->text; break;
     }
     return 0;
@@ -176,6 +178,7 @@ static bool value_is_null(const struct prop *p, const struct prop_value *v)
     case PROP_BLK: return !v->blk;
     case PROP_CHARDEV: return !v->chardev;
     case PROP_BYTES: return !v->bytes.p;
+    case PROP_NET: return !v->net;
     default: return false;
     }
 }

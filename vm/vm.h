@@ -113,6 +113,7 @@ struct prop_value {
         struct blk *blk;
         struct chardev *chardev;
         struct rom_bytes bytes;
+        struct net *net;
     };
 };
 #define PROP_VALUES(...)  ((const struct prop_value[]){__VA_ARGS__{0}})
@@ -122,6 +123,7 @@ struct prop_value {
 #define SET_BLK(n, v)     {.name = (n), .kind = PROP_BLK, .blk = (v)},
 #define SET_CHARDEV(n, v) {.name = (n), .kind = PROP_CHARDEV, .chardev = (v)},
 #define SET_BYTES(n, v)   {.name = (n), .kind = PROP_BYTES, .bytes = (v)},
+#define SET_NET(n, v)     {.name = (n), .kind = PROP_NET, .net = (v)},
 
 /*
  * Makes and attaches a device: id (copied) must be new; values is a list or

@@ -18,7 +18,11 @@
 #include "host/posix/clock.h"
 #include "host/posix/timers.h"
 
-_Static_assert((int)WATCH_IN == (int)EPOLLIN && (int)WATCH_OUT == (int)EPOLLOUT,
+_Static_assert((int)WATCH_IN == (int)EPOLLIN &&
+                   (int)WATCH_PRI == (int)EPOLLPRI &&
+                   (int)WATCH_OUT == (int)EPOLLOUT &&
+                   (int)WATCH_ERROR == (int)EPOLLERR &&
+                   (int)WATCH_HANGUP == (int)EPOLLHUP,
                "watch events are epoll's");
 
 enum {

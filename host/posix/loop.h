@@ -7,7 +7,14 @@
 
 #include "lodge/host.h"
 
-enum { WATCH_IN = 1, WATCH_OUT = 4 }; /* as EPOLLIN, EPOLLOUT */
+/* As EPOLLIN and so on. Errors and hanging up are reported unasked. */
+enum {
+    WATCH_IN = 0x01,
+    WATCH_PRI = 0x02,
+    WATCH_OUT = 0x04,
+    WATCH_ERROR = 0x08,
+    WATCH_HANGUP = 0x10,
+};
 
 /*
  * Calls fn(ctx) on the loop's thread, the lock held, while fd is ready for one

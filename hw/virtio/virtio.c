@@ -101,7 +101,15 @@ void virtio_push(struct virtio_dev *v, unsigned q, const struct virtq_buf *b,
 {
     if (!pushes(v))
         return;
-    virtq_push(&v->q[q], b, written);
+    virtq_fill(&v->q[q], b, written, 0);
+    virtio_publish(v, q, 1);
+}
+
+void virtio_publish(struct virtio_dev *v, unsigned q, unsigned count)
+{
+    if (!pushes(v))
+        return;
+    virtq_publish(&v->q[q], count);
     if (virtq_wants_irq(&v->q[q]))
         v->transport->queue_irq(v->transport_ctx, q);
 }

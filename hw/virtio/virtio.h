@@ -20,6 +20,7 @@
 enum { VIRTIO_QUEUES = 8, VIRTIO_CONFIG = 64 }; /* most of them; bytes */
 
 enum { /* device types, chapter 5 */
+       VIRTIO_ID_NET = 1,
        VIRTIO_ID_BLOCK = 2,
        VIRTIO_ID_CONSOLE = 3,
        VIRTIO_ID_RNG = 4,
@@ -109,6 +110,8 @@ int virtio_pop(struct virtio_dev *v, unsigned q, struct virtq_buf *b);
    buffer is lost, as its driver is. */
 void virtio_push(struct virtio_dev *v, unsigned q, const struct virtq_buf *b,
                  uint32_t written);
+/* As virtq_publish(), for buffers that virtq_fill() took; and interrupts. */
+void virtio_publish(struct virtio_dev *v, unsigned q, unsigned count);
 /*
  * Serves queue q, from notify: calls step until the ring is empty or step is
  * blocked, a ring full at most; what is left then comes with virtio_again().

@@ -108,20 +108,8 @@ struct virtio_blk {
 static void take_data(struct blk_request *q, unsigned from, unsigned to,
                       uint64_t skip, uint64_t bytes)
 {
-    q->ndata = 0;
     q->data_bytes = bytes;
-    for (unsigned i = from; i < to && bytes; i++) {
-        struct span s = q->span[i];
-        if (skip >= s.n) {
-            skip -= s.n;
-            continue;
-        }
-        s.p += skip;
-        s.n = (size_t)MIN(s.n - skip, bytes);
-        skip = 0;
-        bytes -= s.n;
-        q->data[q->ndata++] = s;
-    }
+    q->ndata = spans_slice(q->span + from, to - from, skip, bytes, q->data);
 }
 
 static void take_out_data(struct blk_request *q)

@@ -76,7 +76,7 @@ static enum virtio_step tx_step(struct virtio_dev *v, unsigned q)
         return VIRTIO_EMPTY;
     bool busy = write_spans(c, &b);
     if (c->tx_skip < b.out_bytes) {
-        virtq_unpop(&v->q[q]);
+        virtq_unpop(&v->q[q], 1);
         if (!busy)
             virtio_again(v, q);
         return VIRTIO_BLOCKED;

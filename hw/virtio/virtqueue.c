@@ -228,25 +228,40 @@ int virtq_pop(struct virtq *q, struct virtq_buf *b)
     return 1;
 }
 
-void virtq_unpop(struct virtq *q)
+void virtq_unpop(struct virtq *q, unsigned count)
 {
-    q->next_avail--;
+    q->next_avail = (uint16_t)(q->next_avail - count);
 }
 
 /* --- giving them back --- */
 
-void virtq_push(struct virtq *q, const struct virtq_buf *b, uint32_t written)
+void virtq_fill(struct virtq *q, const struct virtq_buf *b, uint32_t written,
+                unsigned ahead)
 {
     if (!usable(q))
         return;
     for (unsigned i = b->nout; i < b->nout + b->nin; i++)
         space_wrote(q->mem, b->addr[i], b->span[i].n);
-    size_t at = RING_ENTRIES + USED_ENTRY * (q->next_used & (q->size - 1u));
+    size_t at =
+        RING_ENTRIES + USED_ENTRY * ((q->next_used + ahead) & (q->size - 1u));
     store_le32(q->device_p + at, b->head);
     store_le32(q->device_p + at + 4, written);
-    ring_store(q->device_p + RING_IDX, ++q->next_used);
-    space_wrote(q->mem, q->device, RING_ENTRIES);
     space_wrote(q->mem, q->device + at, USED_ENTRY);
+}
+
+void virtq_publish(struct virtq *q, unsigned count)
+{
+    if (!usable(q))
+        return;
+    q->next_used = (uint16_t)(q->next_used + count);
+    ring_store(q->device_p + RING_IDX, q->next_used);
+    space_wrote(q->mem, q->device, RING_ENTRIES);
+}
+
+void virtq_push(struct virtq *q, const struct virtq_buf *b, uint32_t written)
+{
+    virtq_fill(q, b, written, 0);
+    virtq_publish(q, 1);
 }
 
 /* §2.7.10: has the index gone past `event` on its way from old to now? */
@@ -287,40 +302,4 @@ bool virtq_listen(struct virtq *q, bool on)
         return false;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return ring_load(q->driver_p + RING_IDX) != q->next_avail;
-}
-
-/* --- spans --- */
-
-/* Walks n bytes from `skip` on; to or from is NULL. */
-static size_t spans_copy(const struct span *s, unsigned count, uint64_t skip,
-                         uint8_t *to, const uint8_t *from, size_t n)
-{
-    size_t done = 0;
-
-    for (unsigned i = 0; i < count && done < n; i++) {
-        if (skip >= s[i].n) {
-            skip -= s[i].n;
-            continue;
-        }
-        size_t part = MIN(s[i].n - (size_t)skip, n - done);
-        if (to)
-            memcpy(to + done, s[i].p + skip, part);
-        else
-            memcpy(s[i].p + skip, from + done, part);
-        done += part;
-        skip = 0;
-    }
-    return done;
-}
-
-size_t spans_read(const struct span *s, unsigned count, uint64_t skip, void *p,
-                  size_t n)
-{
-    return spans_copy(s, count, skip, p, NULL, n);
-}
-
-size_t spans_write(const struct span *s, unsigned count, uint64_t skip,
-                   const void *p, size_t n)
-{
-    return spans_copy(s, count, skip, NULL, p, n);
 }

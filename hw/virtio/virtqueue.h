@@ -59,10 +59,17 @@ int virtq_loaded(struct virtq *q);
 
 /* 1: took the next buffer into b; 0: none there; -LE_FORMAT: broken. */
 int virtq_pop(struct virtq *q, struct virtq_buf *b);
-/* Gives back the last buffer popped, untouched: the next pop sees it again. */
-void virtq_unpop(struct virtq *q);
+/* Gives back the last `count` buffers popped: the next pop sees them again. */
+void virtq_unpop(struct virtq *q, unsigned count);
 /* Hands b back with its first `written` bytes of in-spans written. */
 void virtq_push(struct virtq *q, const struct virtq_buf *b, uint32_t written);
+/*
+ * The same for buffers that are to be seen together: fill each (ahead: how many
+ * were before it), then publish them all, or none of them.
+ */
+void virtq_fill(struct virtq *q, const struct virtq_buf *b, uint32_t written,
+                unsigned ahead);
+void virtq_publish(struct virtq *q, unsigned count);
 /* After one or more pushes: does the driver want an interrupt for them? */
 bool virtq_wants_irq(struct virtq *q);
 
@@ -71,12 +78,5 @@ bool virtq_wants_irq(struct virtq *q);
  * returns whether there are buffers already, of which it may not tell.
  */
 bool virtq_listen(struct virtq *q, bool on);
-
-/* Copy between a run of spans, from byte `skip` of it, and p; return how many
-   of n bytes there were. */
-size_t spans_read(const struct span *s, unsigned count, uint64_t skip, void *p,
-                  size_t n);
-size_t spans_write(const struct span *s, unsigned count, uint64_t skip,
-                   const void *p, size_t n);
 
 #endif

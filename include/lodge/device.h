@@ -21,6 +21,7 @@
 #include "lodge/host.h"
 #include "lodge/input.h"
 #include "lodge/irq.h"
+#include "lodge/net.h"
 #include "lodge/space.h"
 #include "lodge/state.h"
 
@@ -37,6 +38,7 @@ enum prop_kind {
     PROP_BLK,     /* struct blk *, borrowed */
     PROP_CHARDEV, /* struct chardev *, borrowed */
     PROP_BYTES,   /* struct rom_bytes, borrowed for the device's life */
+    PROP_NET,     /* struct net *, borrowed */
 };
 
 struct rom_bytes {

@@ -23,6 +23,7 @@
 #define LODGE_SPACE_H
 
 #include "base/err.h"
+#include "base/span.h"
 #include "lodge/types.h"
 
 struct region_ops {
@@ -44,12 +45,6 @@ struct region {
     struct space *space; /* where it is mapped, or NULL */
     gpa_t base;
     int priority;
-};
-
-/* A piece of guest RAM as host memory. */
-struct span {
-    uint8_t *p;
-    size_t n;
 };
 
 struct space;
@@ -87,7 +82,7 @@ void space_write_locked(struct space *s, gpa_t a, uint64_t v, unsigned bytes);
 int space_load(struct space *s, gpa_t a, void *buf, size_t n);
 int space_store(struct space *s, gpa_t a, const void *buf, size_t n);
 /*
- * The longest piece of writable RAM at [a, a+n): 0, or -LE_RANGE when a is
+ * Guest RAM as host memory: the longest piece of writable RAM at [a, a+n): 0, or -LE_RANGE when a is
  * not RAM. The span may be shorter than n; ask again for the rest. Whoever
  * writes through it calls space_wrote() afterwards.
  */

@@ -98,7 +98,7 @@ static void unpop(void **state)
     ring_offer(&t->r, 0);
     assert_int_equal(virtq_pop(&t->q, &t->buf), 1);
     assert_int_equal(virtq_pop(&t->q, &t->buf), 0);
-    virtq_unpop(&t->q);
+    virtq_unpop(&t->q, 1);
     assert_int_equal(virtq_pop(&t->q, &t->buf), 1);
 }
 

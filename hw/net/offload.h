@@ -1,0 +1,43 @@
+/*
+ * What cards have in common: sending with the offloads done here that the back
+ * end does not take, and addresses. Machine lock held.
+ */
+#ifndef HW_NET_OFFLOAD_H
+#define HW_NET_OFFLOAD_H
+
+#include "base/err.h"
+#include "lodge/net.h"
+
+/*
+ * Sends f, whose offload fields are a guest's; n NULL: no cable. False: the
+ * back end is busy, nothing was sent. What makes no sense is taken and
+ * dropped; so are later segments of a frame whose first one got through.
+ */
+bool net_send(struct net *n, const struct net_frame *f);
+/* One whole frame, in one piece. */
+bool net_send_bytes(struct net *n, const uint8_t *p, size_t bytes);
+
+/*
+ * Completes the headers of a TCP packet that is to be cut, as drivers of real
+ * cards leave them: the length in the IP header, that one's checksum, and the
+ * length in the pseudo header's sum. p: the start of a frame of `bytes`, with
+ * IP at ip and TCP at tcp, all headers there; ip + 40 <= tcp + 20.
+ */
+void net_prepare_tso(uint8_t *p, size_t bytes, unsigned ip, unsigned tcp);
+
+enum { NET_MAC = 6 };
+static inline bool net_is_group(const uint8_t *mac)
+{
+    return mac[0] & 1;
+}
+bool net_is_broadcast(const uint8_t *mac);
+
+/* Ethernet's CRC-32 of p: the register at its end, not complemented, the term
+   of the highest power in bit 31. Filters hash addresses by it. */
+uint32_t net_crc(const uint8_t *p, size_t n);
+
+/* "52:54:00:12:34:56"; NULL: that one. who: for the error's text. */
+int net_parse_mac(const char *who, const char *text, uint8_t mac[NET_MAC],
+                  struct err *e);
+
+#endif
