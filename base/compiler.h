@@ -11,6 +11,7 @@
 
 #define NORETURN      _Noreturn
 #define COLD          __attribute__((cold, noinline))
+#define NOINLINE      __attribute__((noinline))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define PRINTF(f, a)  __attribute__((format(printf, f, a)))
 #define UNUSED        __attribute__((unused))

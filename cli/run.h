@@ -42,6 +42,8 @@ struct run_request {
     bool no_reboot, debug_exit, test_device;
     const char *stats, *name;
     const char *display, *vnc_password; /* NULL: not given */
+    struct engine_tuning tuning;
+    bool perf_map;
     unsigned verbose;
 };
 

@@ -207,6 +207,39 @@ SETTER(stats)
 FLAG(no_reboot, no_reboot)
 FLAG(debug_exit, debug_exit)
 FLAG(test_device, test_device)
+FLAG(check, tuning.check)
+FLAG(perf_map, perf_map)
+
+static int stress_field(void *ctx, const char *key, const char *v,
+                        struct err *e)
+{
+    static const struct {
+        const char *name;
+        enum engine_stress what;
+    } rows[] = {{"small", STRESS_SMALL},
+                {"flush", STRESS_FLUSH},
+                {"smc", STRESS_SMC},
+                {"eager", STRESS_EAGER}};
+    struct engine_tuning *t = ctx;
+
+    if (key && !strcmp(key, "seed") && v)
+        return cli_number("--jit-stress seed", v, 0, UINT64_MAX, &t->seed, e);
+    for (unsigned n = 0; n < sizeof rows / sizeof rows[0]; n++)
+        if (!strcmp(key ? key : v, rows[n].name) && (!key || !v)) {
+            t->stress |= rows[n].what;
+            return 0;
+        }
+    return err_set(e, LE_USAGE,
+                   "--jit-stress: '%s' is none of small, flush, smc, eager, "
+                   "seed=N",
+                   key ? key : v);
+}
+
+SETTER(jit_stress)
+{
+    REQUEST;
+    return cli_fields(v, stress_field, &r->tuning, e);
+}
 
 SETTER(verbose)
 {
@@ -263,6 +296,15 @@ const struct cli_option run_options[] = {
      "port 0xf4 ends the VM: status (value << 1) | 1", set_debug_exit},
     {"test-device", 0, false, NULL,
      "ports and memory that bare-metal test kernels expect", set_test_device},
+    {"check", 0, false, NULL,
+     "--engine jit: compare all translated code with the interpreter; slow",
+     set_check},
+    {"jit-stress", 0, false, "WHAT[,WHAT][,seed=N]",
+     "--engine jit: make rare paths common: small, flush, smc, eager",
+     set_jit_stress},
+    {"perf-map", 0, false, NULL,
+     "--engine jit: tell perf of translated code, in /tmp/perf-PID.map",
+     set_perf_map},
     {"stats", 0, false, "FILE", "write counters to a JSON file at the end",
      set_stats},
     {"verbose", 'v', true, NULL, "say more; twice: even more", set_verbose},

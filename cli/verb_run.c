@@ -8,6 +8,7 @@
 
 #include "cli/engines.h"
 #include "cli/remote.h"
+#include "cli/perf_map.h"
 #include "cli/run.h"
 #include "host/char/char.h"
 #include "host/posix/log.h"
@@ -33,7 +34,7 @@ struct run {
     const char *display; /* as given, or what is usual */
     struct ui *ui;
     int signal; /* that ended us, or 0 */
-    FILE *stats;
+    FILE *stats, *perf_map;
     struct err err;
 };
 
@@ -241,6 +242,25 @@ static int open_stats(struct run *r)
     return 0;
 }
 
+/* What tunes a translator makes no sense where there is none. */
+static int tune(struct run *r)
+{
+    struct engine_tuning *t = &r->want.tuning;
+
+    if ((t->check || t->stress || r->want.perf_map) &&
+        strcmp(r->engine->name, "jit"))
+        return err_set(&r->err, LE_USAGE, "%s needs --engine jit",
+                       t->check    ? "--check"
+                       : t->stress ? "--jit-stress"
+                                   : "--perf-map");
+    if (!r->want.perf_map)
+        return 0;
+    r->perf_map = perf_map_open(&r->err);
+    t->translated = perf_map_add;
+    t->ctx = r->perf_map;
+    return r->perf_map ? 0 : -LE_IO;
+}
+
 static int build(struct run *r)
 {
     struct run_request *w = &r->want;
@@ -248,6 +268,7 @@ static int build(struct run *r)
                                .model = &r->model,
                                .ncpus = (unsigned)w->cpus,
                                .ram_size = w->memory,
+                               .tuning = w->tuning,
                                .no_reboot = w->no_reboot,
                                .reboot_on_shutdown =
                                    w->firmware.name[0] && !w->no_reboot};
@@ -349,6 +370,8 @@ static void tear_down(struct run *r)
         fclose(r->stats);
     signals_unwatch(r->signals);
     vm_destroy(r->vm);
+    if (r->perf_map)
+        fclose(r->perf_map);
     host_file_free((void *)(uintptr_t)r->pc.kernel.p, r->pc.kernel.n);
     host_file_free((void *)(uintptr_t)r->pc.initrd.p, r->pc.initrd.n);
 }
@@ -394,6 +417,8 @@ int verb_run(const struct verb *v, int argc, char **argv)
     host_log_level(levels[r->want.verbose < 3 ? r->want.verbose : 3]);
     if (rc == 0)
         rc = check_request(r);
+    if (rc == 0)
+        rc = tune(r);
     if (rc == 0)
         rc = build(r);
     if (rc < 0) {

@@ -116,6 +116,13 @@ bool code_pages_settled(struct code_pages *p, const struct code_page *page,
     return true;
 }
 
+bool code_pages_hold(struct code_pages *p, gpa_t a, unsigned n)
+{
+    struct code_page *page = code_pages_at(p, a);
+
+    return page && (atomic_load(&page->granules) & granule_mask(a, n));
+}
+
 bool code_pages_written(struct code_pages *p, gpa_t a, size_t n)
 {
     bool hit = false;

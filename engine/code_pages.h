@@ -41,6 +41,8 @@ bool code_pages_claim(struct code_pages *p, struct code_page *page,
 /* Has every other vCPU dropped its write tags? */
 bool code_pages_settled(struct code_pages *p, const struct code_page *page,
                         struct vcpu *self);
+/* Were bytes of [a, a+n), inside one page, decoded? */
+bool code_pages_hold(struct code_pages *p, gpa_t a, unsigned n);
 /* After [a, a+n) changed. True if code was there. Any thread. */
 bool code_pages_written(struct code_pages *p, gpa_t a, size_t n);
 

@@ -248,6 +248,11 @@ void vm_set_engine_priv(struct vm *vm, void *priv)
     vm->engine_priv = priv;
 }
 
+const struct engine_tuning *vm_tuning(struct vm *vm)
+{
+    return &vm->config.tuning;
+}
+
 struct space *vm_mem(struct vm *vm)
 {
     return vm->env.mem;

@@ -33,6 +33,7 @@ struct vm_config {
     uint64_t ram_size;             /* bytes, a multiple of PAGE_SIZE */
     bool no_reboot;                /* a reset ends the VM */
     bool reboot_on_shutdown;       /* a triple fault resets, not ends it */
+    struct engine_tuning tuning;
 };
 
 /*

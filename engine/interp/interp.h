@@ -90,6 +90,10 @@ void interp_run_single(struct cpu *c);
  * says why the vCPU stops.
  */
 bool interp_after_unwind(struct cpu *c, enum stop *stop);
+/* After unwinding: s.rip as it is when the instruction has not run. */
+void interp_put_back(struct cpu *c);
+/* Writes come to the MMU again, which asks cpu->page_writable. */
+void interp_forget_write_tags(struct cpu *c);
 bool interp_between_blocks(struct cpu *c, enum stop *stop);
 /* Around run(). */
 void interp_enter(struct interp_cpu *e);

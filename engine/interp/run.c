@@ -22,7 +22,8 @@ bool interp_forget_code(struct cpu *c, gpa_t a, unsigned n)
     if (!code_pages_written(e->pages, a, n))
         return false;
     c->stats.blocks_invalidated++;
-    if (!b || c->insn < b->insn || c->insn >= b->insn + b->n)
+    if (!b || block_is_fresh(b) || c->insn < b->insn ||
+        c->insn >= b->insn + b->n)
         return true;
     for (unsigned k = 0; k < b->n; k++)
         if (&b->insn[k] > c->insn)
@@ -73,7 +74,7 @@ void interp_run_single(struct cpu *c)
 
 /* --- what unwound --- */
 
-static void put_back(struct cpu *c)
+void interp_put_back(struct cpu *c)
 {
     const struct block *b = interp_of(c)->running;
 
@@ -95,7 +96,7 @@ bool interp_after_unwind(struct cpu *c, enum stop *stop)
     enum unwind how = c->unwind;
 
     flags_materialise(c);
-    put_back(c);
+    interp_put_back(c);
     c->unwind = UNWIND_NONE;
     if (how == UNWIND_EXCEPTION)
         x86_deliver(c);
@@ -109,7 +110,7 @@ bool interp_after_unwind(struct cpu *c, enum stop *stop)
 
 /* --- events --- */
 
-static void forget_write_tags(struct cpu *c)
+void interp_forget_write_tags(struct cpu *c)
 {
     for (unsigned m = 0; m < TLB_MODES; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
@@ -122,7 +123,7 @@ static bool take_events(struct cpu *c, uint32_t events, enum stop *stop)
 
     if (events & VCPU_PRIV) {
         atomic_fetch_and(&v->events, ~(uint32_t)VCPU_PRIV);
-        forget_write_tags(c);
+        interp_forget_write_tags(c);
         code_pages_enter(interp_of(c)->pages, v);
     }
     if (events & VCPU_KICK) {
@@ -172,7 +173,7 @@ void interp_enter(struct interp_cpu *e)
     struct cpu *c = &e->cpu;
 
     if (vm_ncpus(c->vcpu->vm) > 1)
-        forget_write_tags(c);
+        interp_forget_write_tags(c);
     /* Here and not where state is set: that is done under the lock. */
     x86_apic_base_changed(c);
     code_pages_enter(e->pages, c->vcpu);

@@ -1,6 +1,7 @@
 /* The jit as an engine, and the loop around translated code. */
 #include "engine/jit/jit.h"
 #include "base/libc.h"
+#include "engine/jit/check.h"
 #include "x86/flags.h"
 #include "x86/ops/ops.h"
 
@@ -20,6 +21,7 @@ static int jit_probe(struct engine_caps *out)
 
 static void jit_free(struct jit *j)
 {
+    check_close(j);
     code_pages_free(j->pages);
     host_code_free(&j->memory);
     if (j->meta)
@@ -28,6 +30,17 @@ static void jit_free(struct jit *j)
     host_mutex_destroy(&j->lock);
     host_mutex_destroy(&j->world);
     host_ram_free(j, sizeof *j);
+}
+
+static void tune(struct jit *j)
+{
+    j->tuning = vm_tuning(j->vm);
+    j->meta_size = JIT_META;
+    j->heat = j->tuning->stress & STRESS_EAGER ? 0 : JIT_HEAT;
+    if (j->tuning->stress & STRESS_SMALL) {
+        j->e.end = j->e.p + JIT_SMALL;
+        j->meta_size = JIT_SMALL;
+    }
 }
 
 static int jit_open(struct vm *vm, struct err *e)
@@ -40,7 +53,6 @@ static int jit_open(struct vm *vm, struct err *e)
     host_mutex_init(&j->lock);
     host_mutex_init(&j->world);
     j->vm = vm;
-    j->heat = JIT_HEAT;
     j->pages = code_pages_new(vm);
     j->meta = host_ram_alloc(JIT_META);
     if (!j->pages || !j->meta || host_code_alloc(&j->memory, JIT_CODE) < 0) {
@@ -52,6 +64,11 @@ static int jit_open(struct vm *vm, struct err *e)
                          .end = j->memory.rw + j->memory.len,
                          .to_rx = j->memory.rx - j->memory.rw};
     jit_host_features(&j->host);
+    tune(j);
+    if (j->tuning->check && check_open(j, e) < 0) {
+        jit_free(j);
+        return -LE_NOMEM;
+    }
     vm_set_engine_priv(vm, j);
     return 0;
 }
@@ -64,7 +81,7 @@ static void jit_close(struct vm *vm)
 
 /* --- RAM that changes --- */
 
-static void forget_range(struct jit *j, gpa_t a, uint64_t n)
+void jit_forget_range(struct jit *j, gpa_t a, uint64_t n)
 {
     while (n) {
         uint64_t piece = MIN(n, PAGE_SIZE - (a & ~PAGE_MASK));
@@ -85,7 +102,7 @@ static int jit_map(struct vm *vm, const struct window *w)
     int rc = code_pages_cover(j->pages, w->base, w->size);
 
     if (rc == 0) {
-        forget_range(j, w->base, w->size);
+        jit_forget_range(j, w->base, w->size);
         code_pages_flush_vcpus(j->pages);
     }
     return rc;
@@ -95,19 +112,25 @@ static void jit_unmap(struct vm *vm, const struct window *w)
 {
     struct jit *j = vm_engine_priv(vm);
 
-    forget_range(j, w->base, w->size);
+    jit_forget_range(j, w->base, w->size);
     code_pages_flush_vcpus(j->pages);
 }
 
 static void jit_wrote(struct vm *vm, gpa_t a, size_t n)
 {
-    forget_range(vm_engine_priv(vm), a, n);
+    struct jit *j = vm_engine_priv(vm);
+
+    if (unlikely(j->check != NULL))
+        check_wrote(j, a, n);
+    jit_forget_range(j, a, n);
 }
 
 static void code_written(struct cpu *c, gpa_t a, unsigned n)
 {
     struct jit_cpu *j = jit_of(c);
 
+    if (unlikely(j->jit->check != NULL) && check_code_written(j, a, n))
+        return;
     if (!interp_forget_code(c, a, n))
         return;
     j->stale = true;
@@ -154,6 +177,9 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->sti_rip = ~0ull;
     jit_forget_targets(j);
     j->ic.cpu.code_written = code_written;
+    j->chance = j->jit->tuning->seed + v->id;
+    if (j->jit->check)
+        check_vcpu_open(j);
     v->priv = j;
     return 0;
 }
@@ -193,7 +219,7 @@ static void enter_code(struct jit_cpu *j)
  * Runs jit_flush with every other vCPU outside translated code. The caller is
  * outside and holds no lock; the others may take jit->lock on their way out.
  */
-static void flush_world(struct jit_cpu *self)
+void jit_flush_world(struct jit_cpu *self)
 {
     struct jit *j = self->jit;
 
@@ -218,7 +244,8 @@ static void flush_world(struct jit_cpu *self)
 
 static bool has_room(const struct jit *j)
 {
-    return j->e.end - j->e.p > JIT_ROOM && JIT_META - j->meta_used > JIT_ROOM &&
+    return j->e.end - j->e.p > JIT_ROOM &&
+           j->meta_size - j->meta_used > JIT_ROOM &&
            j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES;
 }
 
@@ -242,6 +269,21 @@ static bool may_translate(struct jit_cpu *j, const struct block *b)
         return false;
     return b->gpa2 == NO_PAGE ||
            (b->page2 && code_pages_settled(j->ic.pages, b->page2, self));
+}
+
+/* Lock held. */
+static struct jit_block *translate(struct jit_cpu *j, struct block *ib,
+                                   const uint8_t *page, uint32_t mode)
+{
+    const struct engine_tuning *t = j->jit->tuning;
+    const struct x86_state *s = &j->ic.cpu.s;
+    const uint8_t *from = emit_here(&j->jit->e);
+    struct jit_block *b = jit_translate(j, ib, page, s->rip, mode);
+
+    if (t->translated && b)
+        t->translated(t->ctx, from, (size_t)(emit_here(&j->jit->e) - from),
+                      s->rip, s->cpl == 3);
+    return b;
 }
 
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */
@@ -268,10 +310,10 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
         return NULL;
     }
     if (!has_room(j->jit))
-        flush_world(j);
+        jit_flush_world(j);
     host_mutex_lock(&j->jit->lock);
     if (block_is_fresh(ib))
-        b = jit_translate(j, ib, page, c->s.rip, mode);
+        b = translate(j, ib, page, mode);
     j->epoch = j->jit->epoch;
     host_mutex_unlock(&j->jit->lock);
     if (!b)
@@ -396,6 +438,8 @@ static struct jit_block *lookup(struct jit_cpu *j)
         mode |= MODE_ALONE;
     gpa = mem_fetch_page(c, c->s.rip, &page);
     j->stats.lookups++;
+    if (unlikely(j->jit->tuning->stress != 0))
+        jit_stress(j, gpa);
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
     j->epoch = j->jit->epoch;
@@ -424,7 +468,7 @@ static void check_target(struct cpu *c, const struct jit_insn *ji)
     x86_raise_gp0(c);
 }
 
-static void enter(struct jit_cpu *j, const uint8_t *code)
+void jit_run_code(struct jit_cpu *j, const uint8_t *code)
 {
     struct cpu *c = &j->ic.cpu;
 
@@ -444,10 +488,15 @@ static void enter(struct jit_cpu *j, const uint8_t *code)
 
 static void run_translated(struct jit_cpu *j, struct jit_block *b)
 {
+    if (unlikely(j->jit->check != NULL)) {
+        map_pages(j, b);
+        check_block(j, b);
+        return;
+    }
     remember(j, b);
     enter_code(j);
     if (is_alive(j, b)) /* there may have been a flush while we waited */
-        enter(j, b->code);
+        jit_run_code(j, b->code);
     atomic_store(&j->in_code, false);
 }
 
@@ -470,7 +519,7 @@ static bool run_remembered(struct jit_cpu *j)
           j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] == j->ibtc_map[at];
     if (hit) {
         j->stats.reentries++;
-        enter(j, e->code);
+        jit_run_code(j, e->code);
     }
     atomic_store(&j->in_code, false);
     return hit;
@@ -522,6 +571,8 @@ static enum stop loop(struct jit_cpu *j)
             return stop;
     }
     for (;;) {
+        if (unlikely(j->jit->check != NULL))
+            check_turn(j);
         if (!after_sti(j)) {
             atomic_store(&j->poll, 0); /* before the events are looked at */
             if (!interp_between_blocks(c, &stop))
@@ -546,12 +597,14 @@ static enum stop jit_run(struct vcpu *v)
 
     if (c->s.activity == CPU_SHUTDOWN)
         return STOP_SHUTDOWN;
+    if (j->jit->check)
+        check_enter(j);
     interp_enter(&j->ic);
     j->exit_link = NULL;
     __builtin_setjmp(c->unwind_buf);
     stop = loop(j);
     interp_leave(&j->ic);
-    return stop;
+    return j->jit->check ? check_leave(j, stop) : stop;
 }
 
 const struct engine_ops engine_jit = {

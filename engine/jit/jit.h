@@ -28,10 +28,11 @@ extern const struct engine_ops engine_jit;
 enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
 
 enum {
-    JIT_HEAT = 8,          /* interpreted this often before translation */
-    JIT_CODE = 128u << 20, /* bytes of code memory */
-    JIT_META = 128u << 20, /* bytes of what describes it */
-    JIT_ROOM = 32u << 10,  /* at least, for one block */
+    JIT_HEAT = 8,           /* interpreted this often before translation */
+    JIT_CODE = 128u << 20,  /* bytes of code memory */
+    JIT_META = 128u << 20,  /* bytes of what describes it */
+    JIT_ROOM = 32u << 10,   /* at least, for one block */
+    JIT_SMALL = 256u << 10, /* of both, under stress */
     JIT_HASH = 1 << 16,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
     JIT_IBTC = 1 << 14,  /* indirect branch targets, by RIP */
@@ -72,9 +73,9 @@ struct jit_block {
     gpa_t gpa;
     uint64_t rip;
     uint32_t mode, map_id[2]; /* by page */
-    const uint8_t *code;    /* rx: entry when the first page is known to be
-                               mapped so */
-    const uint8_t *checked; /* rx: entry that checks it */
+    const uint8_t *code;      /* rx: entry when the first page is known to be
+                                 mapped so */
+    const uint8_t *checked;   /* rx: entry that checks it */
     struct jit_link *incoming;
     struct jit_link out[2];
     struct jit_link *more; /* out of groups that did not fit */
@@ -118,7 +119,7 @@ struct jit_stats {
     uint64_t translations, flushes, links, lookups, invalidations;
     uint64_t exits, exits_unlinked, exits_indirect, reentries;
     uint64_t cold, interpreted; /* blocks not yet, or never, translated */
-    uint64_t bodies, slow_memory, group_misses, fp_saves;
+    uint64_t bodies, slow_memory, group_misses, fp_saves, checked;
     uint32_t body[JIT_ROWS]; /* runs of each opcode row's body */
 };
 
@@ -149,6 +150,7 @@ struct jit_cpu {
     uint64_t mode_tag;
     uint64_t epoch; /* of the block in hand */
     uint32_t pending;
+    uint64_t chance; /* of stress.c */
     /* Slots of pages that are not global; more than fit: all go. */
     uint16_t local[JIT_LOCAL];
     unsigned nlocal;
@@ -211,7 +213,10 @@ struct jit {
     struct vm *vm;
     struct x86_features host; /* what the host's CPU can execute */
     uint8_t heat; /* JIT_HEAT; tests may have everything translated at once */
-    bool avx512; /* the host's vector registers are 32 ZMM, with opmasks */
+    bool avx512;  /* the host's vector registers are 32 ZMM, with opmasks */
+    struct check *check; /* lock step: check.h; or NULL */
+    const struct engine_tuning *tuning;
+    size_t meta_size;
     _Atomic bool stop_world;
 };
 
@@ -255,6 +260,17 @@ static inline unsigned jit_map_slot(gva_t page)
 {
     return (page >> 12 ^ page >> 20) & (JIT_MAPS - 1);
 }
+
+/* --- jit.c --- */
+/* Runs translated code until it leaves, with the state in place. */
+void jit_run_code(struct jit_cpu *j, const uint8_t *code);
+/* jit_flush() with every other vCPU outside translated code. */
+void jit_flush_world(struct jit_cpu *self);
+/* RAM changed: what was made of it goes. */
+void jit_forget_range(struct jit *j, gpa_t a, uint64_t n);
+
+/* --- stress.c: now and then, between blocks; a: of the next --- */
+void jit_stress(struct jit_cpu *j, gpa_t a);
 
 /* --- translate.c: lock held; NULL: not this block --- */
 struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,

@@ -62,6 +62,7 @@ void jit_stats(struct vcpu *v, emit_fn *emit, void *ctx)
         {"group_misses", s->group_misses},
         {"vector_evictions", s->fp_saves},
         {"code_writes", s->invalidations},
+        {"checked_blocks", s->checked},
     };
 
     interp_stats(v, emit, ctx);

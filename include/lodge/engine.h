@@ -116,6 +116,29 @@ struct engine_ops {
     int (*set)(struct vcpu *c, const struct x86_state *s, uint32_t groups);
 };
 
+/*
+ * How an engine goes about its work, for tests of it and for looking at it:
+ * nothing that a guest could tell. Engines ignore what is not theirs.
+ */
+struct engine_tuning {
+    bool check;      /* translated code is compared with interpreted code */
+    uint32_t stress; /* enum engine_stress */
+    uint64_t seed;   /* of what is done at random */
+    /* Code for the guest's rip was made; any vCPU's thread; or NULL. */
+    void (*translated)(void *ctx, const void *code, size_t n, uint64_t rip,
+                       bool user);
+    void *ctx;
+};
+
+/* Rare paths made common. */
+enum engine_stress {
+    STRESS_SMALL = 1 << 0, /* little room for translations */
+    STRESS_FLUSH = 1 << 1, /* all translations go, at random */
+    STRESS_SMC = 1 << 2,   /* pages of code change, at random */
+    STRESS_EAGER = 1 << 3, /* nothing is too cold to be translated */
+};
+
+const struct engine_tuning *vm_tuning(struct vm *vm);
 /* vm/ keeps one for each engine of each VM. */
 void *vm_engine_priv(struct vm *vm);
 void vm_set_engine_priv(struct vm *vm, void *priv);
