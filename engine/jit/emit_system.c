@@ -47,13 +47,14 @@ static bool emit_cli(struct trans *t, const struct insn *i)
 
 /*
  * While links are followed nothing is looked at before the instruction after
- * STI has run; where one is not linked yet, sti_rip tells the loop. But an
- * interrupt that waited must be seen at the next poll.
+ * STI has run; where one is not linked yet, sti_rip tells the loop. But with
+ * an interrupt waiting the loop runs the next instruction alone: it may be a
+ * NOP before a CLI, and all the time that the guest gives.
  */
 static bool emit_sti(struct trans *t, const struct insn *i)
 {
     uint64_t next = next_rip(t, i);
-    uint8_t *none;
+    uint8_t *none, *some;
 
     flags_yield(t, flags_needed(t, i));
     change_mem32(t, ALU_OR, C_OFF(s.rflags), FLAG_IF);
@@ -63,10 +64,15 @@ static bool emit_sti(struct trans *t, const struct insn *i)
         e32(t->e, (uint32_t)(next >> 32 * half));
     }
     e_cmp_mem32(t->e, H_SP, J_OFF(pending), 0);
+    some = e_jcc_forward(t->e, 5);
+    e_cmp_mem32(t->e, H_SP, J_OFF(poll), 0);
     none = e_jcc_forward(t->e, 4);
-    e8(t->e, 0xc7); /* mov dword [poll], 1 */
-    e_modrm_disp(t->e, 0, H_SP, J_OFF(poll));
-    e32(t->e, 1);
+    e_bind(t->e, some);
+    e8(t->e, 0xc6); /* mov byte [sti_shadow], 1 */
+    e_modrm_disp(t->e, 0, H_SP, C_OFF(s.sti_shadow));
+    e8(t->e, 1);
+    e_mov_imm(t->e, S0, next);
+    e_jmp(t->e, t->j->thunk.exit_s0);
     e_bind(t->e, none);
     emit_fallthrough(t, next);
     return true;

@@ -52,8 +52,8 @@ void watch_open(void)
         sigaction(fatal[n], &a, NULL);
     a.sa_handler = tick;
     a.sa_flags = SA_ONSTACK | SA_RESTART;
-    sigaction(SIGALRM, &a, NULL);
-    setitimer(ITIMER_REAL, &every, NULL);
+    sigaction(SIGPROF, &a, NULL);
+    setitimer(ITIMER_PROF, &every, NULL);
 }
 
 void watch_note(uint64_t seed, uint64_t number)
