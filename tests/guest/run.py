@@ -11,6 +11,7 @@ platform is not here.
 """
 import argparse
 import difflib
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -46,7 +47,8 @@ def offered(args):
 
 
 def deviations(args):
-    """{check: reason} of this platform and kernel; '*' for the kernel."""
+    """{check: reason} of this platform and kernel; '*' for the kernel. A check
+    may be a pattern: 'ud2, *'."""
     name = os.path.splitext(os.path.basename(args.kernel))[0]
     rows = {}
     with open(args.deviations, encoding='ascii') as f:
@@ -73,10 +75,14 @@ def check_name(line):
     return line.partition(' FAIL, ')[0].rpartition(': ')[0]
 
 
+def skipped(name, skip):
+    return name in skip or any(fnmatch.fnmatchcase(name, s) for s in skip)
+
+
 def relevant(text, skip):
     lines = text.splitlines()
     if skip:
-        lines = [l for l in lines if check_name(l) not in skip
+        lines = [l for l in lines if not skipped(check_name(l), skip)
                  and not l.startswith(('PASS ', 'FAIL '))]
     return lines
 
