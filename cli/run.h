@@ -6,10 +6,13 @@
 #include "host/net/net.h"
 #include "machine/pc.h"
 
+enum { RUN_IMAGES = PC_DISKS + PC_FLOPPIES };
+
 struct run_disk {
+    const char *option; /* "--disk" */
     char path[4096];
     char format[16]; /* "": by the name */
-    bool readonly, temporary, cdrom;
+    bool readonly, temporary, cdrom, floppy;
     enum pc_bus bus;
     char name[16]; /* of a CD-ROM drive */
 };
@@ -37,6 +40,8 @@ struct run_request {
     uint8_t boot[PC_BOOT_MAX];
     struct run_net nic[PC_NICS];
     unsigned nnics;
+    struct run_disk floppy[PC_FLOPPIES];
+    unsigned nfloppies;
     const char *serial[PC_SERIALS];
     unsigned nserials;
     bool no_reboot, debug_exit, test_device;
@@ -48,12 +53,11 @@ struct run_request {
 };
 
 /* --- run_disks.c --- */
-/* One field of --disk and --cdrom, for cli_fields(). */
+/* One field of --disk, --cdrom and --floppy, for cli_fields(). */
 int run_disk_field(void *ctx, const char *key, const char *v, struct err *e);
-int run_cdrom_field(void *ctx, const char *key, const char *v, struct err *e);
 /* Opens the images, which the caller closes also after an error. */
 int run_disks_open(struct run_request *w, struct loop *loop,
-                   struct pc_config *pc, struct blk *disks[PC_DISKS],
+                   struct pc_config *pc, struct blk *images[RUN_IMAGES],
                    struct err *e);
 /* --net: takes one more card into r. */
 int run_add_net(struct run_request *r, const char *text, struct err *e);

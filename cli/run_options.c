@@ -102,42 +102,53 @@ SETTER(boot)
     return run_boot_order(v, r->boot, e);
 }
 
-SETTER(disk)
+/* The fields of --disk, --cdrom or --floppy into the next place of a list. */
+static int add_image(const char *v, struct run_disk *list, unsigned *n,
+                     unsigned max, struct run_disk as, struct err *e)
 {
-    REQUEST;
-    struct run_disk *d = &r->disk[r->ndisks];
+    struct run_disk *d = &list[*n];
     int rc;
 
-    if (r->ndisks == PC_DISKS)
-        return err_set(e, LE_USAGE, "--disk: a PC takes at most %d disks",
-                       PC_DISKS);
+    if (*n == max)
+        return err_set(e, LE_USAGE, "%s: a PC takes at most %u of them",
+                       as.option, max);
+    *d = as;
     rc = cli_fields(v, run_disk_field, d, e);
     if (rc < 0)
         return rc;
     if (d->readonly && d->temporary)
         return err_set(e, LE_USAGE,
-                       "--disk %s: ro and temporary exclude each other; a "
+                       "%s %s: ro and temporary exclude each other; a "
                        "temporary disk never changes its file",
-                       d->path);
-    r->ndisks++;
+                       d->option, d->path);
+    d->readonly |= d->cdrom;
+    ++*n;
     return 0;
+}
+
+SETTER(disk)
+{
+    REQUEST;
+    return add_image(v, r->disk, &r->ndisks, PC_DISKS,
+                     (struct run_disk){.option = "--disk"}, e);
 }
 
 SETTER(cdrom)
 {
     REQUEST;
-    struct run_disk *d = &r->disk[r->ndisks];
-    int rc;
+    return add_image(v, r->disk, &r->ndisks, PC_DISKS,
+                     (struct run_disk){.option = "--cdrom",
+                                       .cdrom = true,
+                                       .bus = PC_BUS_IDE},
+                     e);
+}
 
-    if (r->ndisks == PC_DISKS)
-        return err_set(e, LE_USAGE,
-                       "--cdrom: a PC takes at most %d disks and CD-ROMs",
-                       PC_DISKS);
-    *d = (struct run_disk){.cdrom = true, .readonly = true, .bus = PC_BUS_IDE};
-    rc = cli_fields(v, run_cdrom_field, d, e);
-    if (rc == 0)
-        r->ndisks++;
-    return rc;
+SETTER(floppy)
+{
+    REQUEST;
+    return add_image(v, r->floppy, &r->nfloppies, PC_FLOPPIES,
+                     (struct run_disk){.option = "--floppy", .floppy = true},
+                     e);
 }
 
 SETTER(net)
@@ -279,6 +290,8 @@ const struct cli_option run_options[] = {
      "a network card: user[,fwd=tcp:[ADDR:]PORT:GUESTPORT][,restrict], tap:IF; "
      "none (the default)",
      set_net},
+    {"floppy", 0, true, "FILE[,ro][,temporary]",
+     "a floppy drive with that medium; none: empty", set_floppy},
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},

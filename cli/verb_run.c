@@ -27,7 +27,7 @@ struct run {
     const struct engine_ops *engine;
     struct vm *vm;
     struct chardev *chars[PC_SERIALS];
-    struct blk *disks[PC_DISKS];
+    struct blk *disks[RUN_IMAGES];
     struct net *nets[PC_NICS];
     struct signals *signals;
     struct remote *remote;
@@ -116,7 +116,7 @@ static int check_boot(struct run *r)
     struct run_request *w = &r->want;
     struct run_firmware *f = &w->firmware;
 
-    if (!w->kernel && !f->name[0] && w->ndisks)
+    if (!w->kernel && !f->name[0] && (w->ndisks || w->nfloppies))
         strcpy(f->name, "bios");
     if (!w->kernel && !f->name[0])
         return err_set(&r->err, LE_USAGE,
@@ -358,7 +358,7 @@ static void tear_down(struct run *r)
     close_consoles(r);
     if (r->vm)
         vm_dismantle(r->vm);
-    for (unsigned n = 0; n < PC_DISKS; n++)
+    for (unsigned n = 0; n < RUN_IMAGES; n++)
         if (r->disks[n])
             r->disks[n]->ops->close(r->disks[n]);
     run_firmware_close(&r->pc);

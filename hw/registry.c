@@ -27,6 +27,7 @@
     X(piix3) \
     X(piix4_pm) \
     X(piix_ide) \
+    X(fdc82077) \
     X(virtio_blk) \
     X(virtio_console) \
     X(virtio_net) \

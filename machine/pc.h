@@ -21,7 +21,7 @@
 #include "machine/boot.h"
 #include "vm/vm.h"
 
-enum { PC_SERIALS = 4, PC_DISKS = 16, PC_NICS = 8 };
+enum { PC_SERIALS = 4, PC_DISKS = 16, PC_FLOPPIES = 2, PC_NICS = 8 };
 
 enum pc_bus { PC_BUS_VIRTIO, PC_BUS_IDE, PC_BUS_AHCI, PC_BUS_NVME };
 
@@ -53,6 +53,13 @@ struct pc_nic {
     const char *mac;   /* "52:54:00:12:34:56"; NULL: that one */
 };
 
+/* A floppy drive, named "floppy0" or "floppy1" to change its medium. */
+struct pc_floppy {
+    bool present;
+    struct blk *blk; /* NULL: empty */
+    bool readonly;
+};
+
 /* Everything that is pointed to is borrowed for the VM's life. */
 struct pc_config {
     /* What to boot. Loaded again at every reset. */
@@ -78,6 +85,7 @@ struct pc_config {
     unsigned ndisks;
     struct pc_nic nic[PC_NICS];
     unsigned nnics;
+    struct pc_floppy floppy[PC_FLOPPIES];
     struct chardev *console; /* virtio console; NULL: none */
     bool no_rng;             /* leave the virtio entropy device out */
     bool debug_exit;         /* port 0xf4 ends the VM */

@@ -1,9 +1,11 @@
 /* Where a PC's disks, CD-ROM and floppy drives go. */
 #include "base/bits.h"
 #include "base/libc.h"
+#include "hw/storage/floppy.h"
 #include "hw/timer/mc146818.h"
 #include "machine/pc_internal.h"
 
+enum { CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14, EQUIPMENT = 0x06 };
 enum { UNITS_MAX = 6, UNIT_PROPS = 5 };
 
 /* The properties of a controller with several drives. */
@@ -97,9 +99,61 @@ static int add_virtio(struct pc *pc, struct err *e)
     return 0;
 }
 
+/* --- floppies --- */
+
+/* The kinds of drive, as CMOS tells them to a BIOS and to systems. */
+static int tell_floppies(struct pc *pc)
+{
+    struct dev *rtc = vm_find_device(pc->vm, "rtc");
+    unsigned n = 0, types = 0;
+
+    for (unsigned i = 0; i < PC_FLOPPIES; i++) {
+        const struct pc_floppy *f = &pc->config.floppy[i];
+        const struct floppy_format *format =
+            f->blk ? floppy_format(f->blk->size) : NULL;
+        unsigned type = format ? format->drive : FLOPPY_DRIVE_144;
+
+        if (!f->present)
+            continue;
+        n++;
+        types |= type << (i ? 0 : 4);
+    }
+    mc146818_set_cmos(rtc, CMOS_FLOPPIES, (uint8_t)types);
+    if (n)
+        mc146818_set_cmos(rtc, CMOS_EQUIPMENT,
+                          (uint8_t)(EQUIPMENT | 1 | (n - 1) << 6));
+    return 0;
+}
+
+static int add_floppies(struct pc *pc, struct err *e)
+{
+    const struct pc_floppy *f = pc->config.floppy;
+    bool any = false;
+
+    for (unsigned i = 0; i < PC_FLOPPIES; i++)
+        any |= f[i].present;
+    if (!any)
+        return 0;
+    if (!pc_add(pc, "fdc82077", "floppy",
+                PROP_VALUES(SET_BOOL("present0", f[0].present) SET_BLK(
+                    "drive0", f[0].blk) SET_BOOL("readonly0", f[0].readonly)
+                                SET_TEXT("name0", "floppy0")
+                                    SET_BOOL("present1", f[1].present)
+                                        SET_BLK("drive1", f[1].blk)
+                                            SET_BOOL("readonly1", f[1].readonly)
+                                                SET_TEXT("name1", "floppy1")),
+                e))
+        return e->code;
+    return tell_floppies(pc);
+}
+
 int pc_add_disks(struct pc *pc, struct err *e)
 {
-    int r = add_virtio(pc, e);
+    static int (*const groups[])(struct pc *, struct err *) = {
+        add_virtio, add_ide, add_floppies};
+    int r = 0;
 
-    return r ? r : add_ide(pc, e);
+    for (unsigned i = 0; !r && i < ARRAY_LEN(groups); i++)
+        r = groups[i](pc, e);
+    return r;
 }

@@ -26,6 +26,9 @@ enum {
     PIC_MASTER = 0x20,
     PIC_SLAVE = 0xa0,
     ELCR2 = 0x4d1,
+    DMA2_MODE = 0xd6,
+    DMA2_MASK = 0xd4,
+    DMA_CASCADE = 0xc0,
     PORT_92 = 0x92,
     PORT_92_A20 = 2,
 
@@ -76,6 +79,13 @@ static void init_pics(struct env *env)
     /* The SCI is level-triggered; PCI's interrupts were done with the bus. */
     outb(env, ELCR2,
          (unsigned)space_read_locked(env->io, ELCR2, 1) | BIT(ACPI_SCI - 8));
+}
+
+/* Channels 0 to 3 come through channel 4. */
+static void init_dma(struct env *env)
+{
+    outb(env, DMA2_MODE, DMA_CASCADE);
+    outb(env, DMA2_MASK, 0);
 }
 
 /* 115200 baud, 8 bits, no parity: small kernels only write. */
@@ -153,6 +163,7 @@ int pc_init_chips(struct env *env, unsigned ioapic_id, struct err *e)
         return r;
     init_functions(env->pci);
     init_pics(env);
+    init_dma(env);
     /* The 8254 is left standing: unlike a BIOS we need no tick, and it would
        wake the host 18 times a second for nothing. */
     init_serials(env);

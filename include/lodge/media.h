@@ -19,7 +19,10 @@ struct media_drive {
     struct blk *medium; /* NULL: empty */
     bool open;          /* the guest has opened the tray */
     bool locked;        /* the guest does not want it taken out */
-    /* Told after medium changed; force: whatever the guest wanted. */
+    /* Is this a medium for it? 0 or -LE_* with e. May be NULL: any is. */
+    int (*check)(struct media_drive *d, const struct blk *medium,
+                 struct err *e);
+    /* Told after medium changed. */
     void (*changed)(struct media_drive *d);
     /* A person asked for the medium while it is locked. May be NULL. */
     void (*wanted)(struct media_drive *d);
@@ -43,7 +46,11 @@ static inline struct media_drive *media_find(const struct env *env,
 static inline int media_change(struct media_drive *d, struct blk *medium,
                                bool force, struct blk **old, struct err *e)
 {
+    int r = medium && d->check ? d->check(d, medium, e) : 0;
+
     *old = NULL;
+    if (r < 0)
+        return r;
     if (d->locked && d->medium && !force) {
         if (d->wanted)
             d->wanted(d);
