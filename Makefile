@@ -40,6 +40,14 @@ test-debian:
 	@tools/debian-guests.sh
 	@meson test -C $(BUILD) --suite debian
 
+# Systems that boot from their own media. Once they are prepared, `make test`
+# runs these, too.
+test-pc:
+	@tools/setup.sh pc
+	@$(MAKE) --no-print-directory build
+	@tools/pc-guests.sh
+	@meson test -C $(BUILD) --suite pc
+
 # The core without an operating system's headers.
 core: build
 	@tools/setup.sh build
@@ -75,4 +83,4 @@ sanitize:
 clean:
 	@rm -rf build build-sanitize
 
-.PHONY: all setup build run test test-debian core bench fuzz-isa format sanitize clean
+.PHONY: all setup build run test test-debian test-pc core bench fuzz-isa format sanitize clean

@@ -1,16 +1,17 @@
 #!/bin/sh
 # Installs the Debian packages that Lodge is built and tested with, and says
 # which. With nothing missing it does nothing and needs no network.
-#   tools/setup.sh build|guest|test|debian|bench
+#   tools/setup.sh build|guest|test|debian|pc|bench
 set -eu
 
 build="meson ninja-build pkg-config gcc libc6-dev python3 acpica-tools nasm
 zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libbz2-dev liburing-dev
 libjansson-dev libpng-dev libncurses-dev libvncserver-dev libslirp-dev"
-guest="busybox-static cpio xz-utils gzip"
+guest="busybox-static cpio xz-utils gzip seabios"
 test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
 gcc-multilib libc6-dev-i386"
 debian="mmdebstrap e2fsprogs"
+pc="xorriso"
 bench="qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils gzip"
 
 case "${1:-build}" in
@@ -18,8 +19,9 @@ build) want=$build ;;
 guest) want="$build $guest" ;;
 test) want="$build $guest $test" ;;
 debian) want="$build $guest $test $debian" ;;
+pc) want="$build $guest $test $pc" ;;
 bench) want="$build $bench" ;;
-*) echo "usage: tools/setup.sh build|guest|test|debian|bench" >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh build|guest|test|debian|pc|bench" >&2; exit 2 ;;
 esac
 
 missing=

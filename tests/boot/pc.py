@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""A PC from its firmware on: guests on their own media, read from the screen
+and typed to.
+
+  pc.py TEST ENGINE --lodge FILE --guest FOLDER --keep FOLDER
+
+FOLDER of --guest has the media (tools/pc-guests.sh makes them); a test whose
+medium is missing is skipped (status 77). A test that fails leaves a picture of
+the screen in --keep.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+
+from vm import VM, Failed
+
+# Seconds, on a busy machine: to a boot loader, to an installer's first
+# question, from one question to the next.
+LOADER, INSTALLER, STEP = 180, 900, 240
+
+
+class Skip(Exception):
+    """Something that the test needs is not there."""
+
+
+def medium(args, name):
+    path = f'{args.guest}/{name}'
+    if not os.path.exists(path):
+        raise Skip(f'{path} is missing; tools/pc-guests.sh makes it')
+    return path
+
+
+def choose(vm, title, *keys):
+    """Answers the installer's question of that title with keys."""
+    vm.wait_text(r'\] ' + title, STEP)
+    time.sleep(1)  # it is drawn before it listens
+    vm.key(*keys)
+
+
+def test_nothing(start, args):
+    """No medium: the firmware says so. Its keyboard works, too."""
+    with start(['--cdrom', 'none', '-m', '64M', '--no-reboot']) as vm:
+        vm.wait_text(r'^SeaBIOS', LOADER)
+        vm.wait_text(r'No bootable device', LOADER)
+        info = vm.ask('info')
+        if info['screen']['columns'] != 80 or info['boot'] != 'firmware':
+            raise Failed(str(info))
+        vm.screenshot(vm.folder + '/screen.png')
+        with open(vm.folder + '/screen.png', 'rb') as f:
+            if f.read(8) != b'\x89PNG\r\n\x1a\n':
+                raise Failed('the screenshot is no PNG')
+        vm.type('abc')
+        vm.send(b'{"command": "key", "args": {"keys": "ctrl-alt-delete"}}\n')
+        vm.want_end(0, LOADER)  # its handler resets the machine
+
+
+def installer(start, args, architecture):
+    """Debian's installer in text mode, on to the keyboard question."""
+    image = medium(args, f'installer-{architecture}.iso')
+    with start(['--cdrom', image, '--boot', 'cdrom', '-m', '1G']) as vm:
+        # The boot loader's menu is a picture; Escape leads to its prompt.
+        vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
+        time.sleep(2)
+        vm.key('esc')
+        vm.wait_text(r'^boot:', LOADER)
+        # Text mode all the way, not the frame buffer that Linux would find.
+        vm.type('install vga=normal fb=false nomodeset\n')
+        vm.wait_text(r'\[!!\] Select a language', INSTALLER)
+        vm.wait_text(r'English +- +English')
+        choose(vm, 'Select a language', 'enter')
+        choose(vm, 'Select your location', 'enter')
+        vm.wait_text(r'\] Configure the keyboard', STEP)
+        vm.wait_text(r'American English')
+
+
+def test_installer_amd64(start, args):
+    installer(start, args, 'amd64')
+
+
+def test_installer_i386(start, args):
+    installer(start, args, 'i386')
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('test')
+    p.add_argument('engine')
+    p.add_argument('--lodge', default='build/lodge')
+    p.add_argument('--guest', default='build/guest-pc')
+    p.add_argument('--keep')
+    args = p.parse_args()
+
+    def start(words):
+        return VM(args.lodge, ['--engine', args.engine] + words,
+                  name=f'{args.test}-{args.engine}', keep=args.keep)
+
+    engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
+                             text=True, timeout=20).stdout
+    try:
+        if not re.search(rf'^{args.engine} +yes', engines, re.M):
+            raise Skip(f'this host does not offer engine {args.engine}')
+        globals()['test_' + args.test](start, args)
+    except Skip as e:
+        print(f'skipped: {e}')
+        return 77
+    except Failed as e:
+        if 'seabios' in str(e):
+            print(f'skipped: {e}')
+            return 77
+        print(f'{args.test} {args.engine}: {e}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
