@@ -21,6 +21,7 @@
     /* firmware, video */ \
     X(debugcon) \
     X(fw_cfg) \
+    X(pflash) \
     X(vga) \
     /* bus, storage, net, virtio */ \
     X(i440fx) \

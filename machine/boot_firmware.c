@@ -317,6 +317,24 @@ static int add_files(struct pc *pc, struct err *e)
     return r ? r : add_order(pc);
 }
 
+/* Right below the ROM. */
+static int add_flash(struct pc *pc, struct err *e)
+{
+    const struct boot_bytes *vars = &pc->config.vars;
+    struct rom_bytes contents = {vars->p, vars->n};
+
+    if (!vars->p)
+        return 0;
+    return pc_add(pc, "pflash", "firmware-settings",
+                  PROP_VALUES(SET_NUMBER(
+                      "base", PC_HIGH_RAM_BASE - pc->firmware->size - vars->n)
+                                  SET_BYTES("contents", contents)
+                                      SET_BLK("disk", pc->config.vars_disk)),
+                  e)
+               ? 0
+               : e->code;
+}
+
 int firmware_add(struct pc *pc, struct err *e)
 {
     struct firmware *fw = pc->firmware;
@@ -324,6 +342,9 @@ int firmware_add(struct pc *pc, struct err *e)
 
     if (!fw)
         return 0;
+    r = add_flash(pc, e);
+    if (r)
+        return r;
     if (!pc_add(pc, "debugcon", "debugcon", NULL, e))
         return e->code;
     fw->cfg = pc_add(pc, "fw-cfg", "fw-cfg", NULL, e);

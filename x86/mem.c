@@ -191,6 +191,8 @@ static uint64_t device_read(struct cpu *c, gpa_t a, unsigned n)
     return x86_outside_read(c, OUTSIDE_DEVICE, a, n);
 }
 
+/* A device that changes what is mapped (flash leaves its array) changes it for
+   the very next access. */
 static void device_write(struct cpu *c, gpa_t a, uint64_t v, unsigned n)
 {
     c->stats.mmio++;
@@ -198,6 +200,8 @@ static void device_write(struct cpu *c, gpa_t a, uint64_t v, unsigned n)
         apic_write(c, a & 0xfff, v, n);
     else
         x86_outside_write(c, OUTSIDE_DEVICE, a, v, n);
+    if (unlikely(x86_flush_waits(c)))
+        tlb_flush_all(c);
 }
 
 /* Buses carry powers of two: odd sizes (parts of crossing accesses) go by
@@ -215,20 +219,22 @@ static uint64_t place_read(struct cpu *c, const struct place *p, unsigned n)
     return v;
 }
 
+/* What is written to a ROM goes where a device's would: flash takes commands,
+   and to most it goes nowhere. */
 static void place_write(struct cpu *c, const struct place *p, uint64_t v,
                         unsigned n)
 {
-    if (p->readonly)
-        return;
+    uint8_t *ram = p->readonly ? NULL : p->ram;
+
     if (is_power_of_two(n)) {
-        if (p->ram)
-            store_le(p->ram, v, n);
+        if (ram)
+            store_le(ram, v, n);
         else
             device_write(c, p->gpa, v, n);
     } else {
         for (unsigned k = 0; k < n; k++) {
-            if (p->ram)
-                p->ram[k] = (uint8_t)(v >> 8 * k);
+            if (ram)
+                ram[k] = (uint8_t)(v >> 8 * k);
             else
                 device_write(c, p->gpa + k, (uint8_t)(v >> 8 * k), 1);
         }

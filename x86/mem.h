@@ -173,6 +173,13 @@ bool mem_translate_debug(struct cpu *c, gva_t a, gpa_t *out);
 /* Re-reads APIC_BASE from the interrupt controller, after a write or reset. */
 void x86_apic_base_changed(struct cpu *c);
 
+/* A mapping changed: what is cached of translations has to go. */
+static inline bool x86_flush_waits(const struct cpu *c)
+{
+    return atomic_load_explicit(&c->vcpu->events, memory_order_relaxed) &
+           VCPU_FLUSH;
+}
+
 /* TLB maintenance; each counts up tlb_generation. */
 void tlb_flush_all(struct cpu *c);       /* global pages too */
 void tlb_flush_nonglobal(struct cpu *c); /* CR3 load */

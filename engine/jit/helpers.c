@@ -116,7 +116,8 @@ enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
     i->i.fn(c, &i->i);
     c->insn = NULL;
     flags_out(j);
-    /* What a device or the APIC was told may be an interrupt for us. */
+    /* What a device or the APIC was told may be an interrupt for us, or has
+       changed what is mapped. */
     if (j->stale || atomic_load_explicit(&j->poll, memory_order_relaxed))
         return JIT_EXIT;
     if (i->fp)
