@@ -24,4 +24,20 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/*
+ * Frames in n bytes at p were left by a jump: AddressSanitizer shall forget
+ * what it fenced there. It does so by itself on a thread's own stack.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+void __asan_unpoison_memory_region(const volatile void *p, size_t n);
+#define FRAMES_LEFT(p, n) __asan_unpoison_memory_region(p, n)
+#else
+#define FRAMES_LEFT(p, n) ((void)(p), (void)(n))
+#endif
+
 #endif

@@ -589,6 +589,17 @@ static enum stop loop(struct jit_cpu *j)
     }
 }
 
+/* Helpers run on our own stack; from there a jump passes over the frames
+   between translated code and jit_run(), too. */
+static void forget_frames(struct jit_cpu *j)
+{
+    enum { ENTERING = 16 << 10 };
+    uint8_t *here = __builtin_frame_address(0);
+
+    FRAMES_LEFT(j->stack, (size_t)((uint8_t *)j - (uint8_t *)j->stack));
+    FRAMES_LEFT(here - ENTERING, (size_t)ENTERING);
+}
+
 static enum stop jit_run(struct vcpu *v)
 {
     struct jit_cpu *j = v->priv;
@@ -602,6 +613,7 @@ static enum stop jit_run(struct vcpu *v)
     interp_enter(&j->ic);
     j->exit_link = NULL;
     __builtin_setjmp(c->unwind_buf);
+    forget_frames(j);
     stop = loop(j);
     interp_leave(&j->ic);
     return j->jit->check ? check_leave(j, stop) : stop;

@@ -130,11 +130,10 @@ static bool flags_differ(struct fuzz *f)
 }
 
 /* Pointers are loaded canonical: of how many bits, is the CPU's affair. */
-static void same_width(struct fuzz *f)
+static void same_width(uint8_t *fx)
 {
     for (unsigned at = 8; at <= 16; at += 8)
-        store_le64(f->native.fx + at,
-                   (uint64_t)sign_extend(load_le64(f->native.fx + at), 48));
+        store_le64(fx + at, (uint64_t)sign_extend(load_le64(fx + at), 48));
 }
 
 /*
@@ -165,8 +164,10 @@ static bool x87_differs(struct fuzz *f)
     if (f->our_fault.happened && f->our_fault.vector == EXC_AC &&
         f->c.i.opnd[0].kind == OPND_MEM && f->c.i.opnd[0].size == 10)
         return false;
-    if (strstr(f->c.row->name, "rstor64") && !f->our_fault.happened)
-        same_width(f);
+    if (strstr(f->c.row->name, "rstor64") && !f->our_fault.happened) {
+        same_width(f->native.fx);
+        same_width(f->ours.fx);
+    }
     for (unsigned k = 0; k < ARRAY_LEN(fields); k++)
         if (memcmp(o + fields[k].at, h + fields[k].at, fields[k].bytes))
             return differ(f, fields[k].name,

@@ -214,16 +214,19 @@ void vector_commit(struct cpu *c, const struct insn *i, uint32_t raised)
 
 /* --- memory operands --- */
 /* VCVTPH2PS and VCVTPS2PH are exempt even for eight bytes, as measured. */
-static bool converts_half(const struct opcode *row)
+bool vector_ac_exempt(const struct insn *i)
 {
+    const struct opcode *row = insn_opcode(i);
+
     return row->pp == PP_66 && ((row->map == MAP_0F38 && row->byte == 0x13) ||
                                 (row->map == MAP_0F3A && row->byte == 0x1d));
 }
 
-void vector_check_alignment(struct cpu *c, const struct insn *i, gva_t a,
+/* What the TLB lets through needs no check. */
+static void check_alignment(struct cpu *c, const struct insn *i, gva_t a,
                             unsigned n)
 {
-    if (unlikely(c->tlb_mode == TLB_USER_AC) && !converts_half(insn_opcode(i)))
+    if (unlikely(c->tlb_mode == TLB_USER_AC) && !vector_ac_exempt(i))
         mem_check_alignment(c, a, n);
 }
 
@@ -266,7 +269,7 @@ static void load_and_execute(struct cpu *c, const struct insn *i, unsigned n)
 
     if (!mem) {
         mem = v->mem;
-        vector_check_alignment(c, i, a, n);
+        check_alignment(c, i, a, n);
         mem_read_bytes(c, a, mem, n);
     }
     vector_commit(c, i, vector_execute(c, i, mem));
@@ -282,7 +285,7 @@ static void execute_and_store(struct cpu *c, const struct insn *i, unsigned n)
     if (!(insn_opcode(i)->props & OP_FPEXC))
         mem = in_place(c, i, a, n, true);
     if (!mem)
-        vector_check_alignment(c, i, a, n);
+        check_alignment(c, i, a, n);
     raised = vector_execute(c, i, mem ? mem : v->mem);
     c->s.mxcsr |= raised; /* as CPUs do, even if the write faults */
     if (!mem)

@@ -20,10 +20,8 @@ uint32_t vector_execute(struct cpu *c, const struct insn *i, void *mem);
 /* General registers and RFLAGS out of the stub, and MXCSR's flags. */
 void vector_commit(struct cpu *c, const struct insn *i, uint32_t raised);
 
-/* #AC, where this instruction's memory operand of n bytes is checked. What the
-   TLB lets through needs no check. */
-void vector_check_alignment(struct cpu *c, const struct insn *i, gva_t a,
-                            unsigned n);
+/* Its memory operand is never checked for alignment (#AC), however small. */
+bool vector_ac_exempt(const struct insn *i);
 
 /* op_vector with an EVEX opmask and a memory operand. */
 void vector_under_mask(struct cpu *c, const struct insn *i);

@@ -45,23 +45,29 @@ static gva_t part_address(struct cpu *c, const struct insn *i, uint64_t ea,
     return x86_linear(c, i->seg, truncate_address(i, ea), n, write);
 }
 
-/*
- * Where there are several parts, all addresses are checked before any access:
- * #GP of the last goes before #PF of the first.
- */
-static void check_parts(struct cpu *c, const struct insn *i, uint64_t ea,
-                        uint64_t bytes, bool write)
+static void check_addresses(struct cpu *c, const struct insn *i, uint64_t ea,
+                            uint64_t bytes, bool write)
 {
     unsigned start, n;
 
-    if (!(bytes & (bytes + (bytes & -bytes))))
-        return; /* one run of bits: its access checks it */
     while (next_run(&bytes, &start, &n))
         if (c->mode_key & MODE_CODE64) /* flat, but for canonical addresses */
             x86_linear_checked(c, i->seg, truncate_address(i, ea + start), n,
                                write);
         else
             part_address(c, i, ea + start, n, write);
+}
+
+/*
+ * Where there are several parts, all addresses are checked before any access:
+ * #GP of the last goes before #PF of the first. A single run of bits is
+ * checked as it is accessed.
+ */
+static void check_parts(struct cpu *c, const struct insn *i, uint64_t ea,
+                        uint64_t bytes, bool write)
+{
+    if (bytes & (bytes + (bytes & -bytes)))
+        check_addresses(c, i, ea, bytes, write);
 }
 
 static void read_parts(struct cpu *c, const struct insn *i, uint8_t *to,
@@ -123,16 +129,18 @@ static void maskmov_bytes(struct cpu *c, const struct insn *i)
     bool mmx = i->opnd[0].kind == OPND_MMX;
     unsigned n = mmx ? 8 : 16;
     uint8_t *fx = c->s.fxsave;
+    gva_t to;
 
     if (mmx) {
         fpu_check_pending(c);
         mmx_enter(fx);
     }
-    /* All of it must be writable, and aligned by 8, as CPUs have it. */
-    if (unlikely(c->tlb_mode == TLB_USER_AC))
-        mem_check_alignment(
-            c, x86_linear_checked(c, i->seg, x86_ea(c, i), 8, true), 8);
-    mem_probe_bytes(c, op_address(c, i, n, true), n, true);
+    /* As CPUs have it: all must be writable and each half aligned, the upper
+       one first. */
+    to = op_address(c, i, n, true);
+    if (!mmx)
+        mem_probe(c, to + 8, 8, true);
+    mem_probe(c, to, 8, true);
     if (mmx)
         write_parts(c, i, fx + FX_ST + 16 * from,
                     sign_mask(fx + FX_ST + 16 * mask, n, 1));
@@ -343,19 +351,26 @@ static uint64_t bytes_wanted(const struct insn *i, unsigned k, uint64_t mask)
     return bytes_of_elements(mask, count, granule);
 }
 
-/* As measured: where a mask can keep from faulting, #AC comes after the last
-   byte's #GP; elsewhere it does not. */
+/*
+ * As measured: where a mask can keep from faulting, #AC comes after what the
+ * addresses of the bytes in it raise, and stands for the whole operand. A store
+ * of a scalar is like any other.
+ */
 static COLD void check_masked_alignment(struct cpu *c, const struct insn *i,
-                                        unsigned n, bool store)
+                                        unsigned n, uint64_t bytes, bool store)
 {
-    gva_t a;
+    const struct opcode *row = insn_opcode(i);
+    gva_t a = op_address(c, i, n, store);
 
-    if (n > 8)
+    if (n > 8 || vector_ac_exempt(i))
         return;
-    a = op_address(c, i, n, store);
-    if (!(insn_opcode(i)->evex & EV_NF))
-        a = x86_linear_checked(c, i->seg, x86_ea(c, i), n, store);
-    vector_check_alignment(c, i, a, n);
+    if (row->evex & EV_NF || (store && row->l == L_LIG)) {
+        mem_check_alignment(c, a, n);
+        return;
+    }
+    check_addresses(c, i, x86_ea(c, i), bytes, store);
+    if (a & (n - 1))
+        x86_raise_error(c, EXC_AC, 0);
 }
 
 void vector_under_mask(struct cpu *c, const struct insn *i)
@@ -372,7 +387,7 @@ void vector_under_mask(struct cpu *c, const struct insn *i)
         (op_address(c, i, n, store) & (n - 1)))
         x86_raise_gp0(c);
     if (unlikely(c->tlb_mode == TLB_USER_AC) && (bytes || all))
-        check_masked_alignment(c, i, n, store);
+        check_masked_alignment(c, i, n, bytes, store);
     if (!store) {
         read_parts(c, i, v->mem, all ? mask_low(n) : bytes);
         vector_commit(c, i, vector_execute(c, i, v->mem));

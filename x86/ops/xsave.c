@@ -48,13 +48,15 @@ static void check_xsave(struct cpu *c)
 static gva_t area_address(struct cpu *c, const struct insn *i, unsigned n,
                           unsigned alignment, bool write)
 {
-    gva_t a = op_address(c, i, n, write);
+    gva_t a = op_address(c, i, n, false);
 
+    /* As measured (the SDM leaves it open): before it matters whether the
+       segment may be written. */
     if (a & (alignment - 1)) {
-        mem_check_alignment(c, a, 4); /* as measured; the SDM leaves it open */
+        mem_check_alignment(c, a, 4);
         x86_raise_gp0(c);
     }
-    return a;
+    return write ? op_address(c, i, n, true) : a;
 }
 
 /* --- one component in its place, to and from the area --- */
