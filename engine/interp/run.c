@@ -22,8 +22,9 @@ bool interp_forget_code(struct cpu *c, gpa_t a, unsigned n)
     if (!code_pages_written(e->pages, a, n))
         return false;
     c->stats.blocks_invalidated++;
-    if (!b || block_is_fresh(b) || c->insn < b->insn ||
-        c->insn >= b->insn + b->n)
+    /* Where it does not run any more, another may be in its place. */
+    if (!b || c->insn < b->insn || c->insn >= b->insn + b->n ||
+        block_is_fresh(b))
         return true;
     for (unsigned k = 0; k < b->n; k++)
         if (&b->insn[k] > c->insn)
