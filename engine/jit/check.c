@@ -216,7 +216,7 @@ static void note_end(struct check *k, bool through, struct check_end *end)
         interp_put_back(c);
         c->unwind = UNWIND_NONE;
     }
-    end->s = c->s;
+    memcpy(&end->s, &c->s, k->bytes);
 }
 
 static void keep_memory(struct check *k)
@@ -238,10 +238,12 @@ static void undo(struct check *k)
     for (unsigned n = 0; n < k->npages; n++)
         memcpy(k->page[n].ram, k->page[n].before, PAGE_SIZE);
     forget_filled(c, of(k->cpu));
-    c->s = k->before;
+    memcpy(&c->s, &k->before, k->bytes);
     c->s.rflags ^= of(k->cpu)->flags_apart;
     c->flags_op = FLAGS_READY;
-    x86_mode_changed(c);
+    if (c->mode_key != k->mode_key || c->tlb_mode != k->tlb_mode ||
+        k->jit.s.dr[7] != k->before.dr[7])
+        x86_mode_changed(c);
 }
 
 /* Both mean that the guest goes on at s.rip. */
@@ -307,8 +309,8 @@ static void follow(struct check *k)
     while (!k->same && k->steps < CHECK_STEPS) {
         struct block *b = block_find(c, false);
 
-        if (!k->steps)
-            k->decoded = b;
+        if (check_bytes(b) > k->bytes)
+            return;
         k->same = follow_block(k, b);
     }
 }
@@ -330,7 +332,8 @@ static void run_again(struct check *k)
     for (;;) {
         bool through = attempt(k, follow);
 
-        note_end(k, through, &k->interp);
+        if (!through || k->last_time)
+            note_end(k, through, &k->interp);
         if (through || k->diverged)
             return;
         k->same = arrived(k, k->interp.how) &&
@@ -370,14 +373,17 @@ static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
     struct cpu *c = &j->ic.cpu;
     struct check_cpu *o = of(j);
 
+    k->decoded = block_find(c, false);
     if (o->ran != ran(c))
         o->flags_apart = 0;
     forget_write_tags(c, o);
     flags_materialise(c);
     k->cpu = j;
     k->block = b;
-    k->decoded = NULL;
-    k->before = c->s;
+    k->bytes = check_bytes(k->decoded);
+    k->mode_key = c->mode_key;
+    k->tlb_mode = c->tlb_mode;
+    memcpy(&k->before, &c->s, k->bytes);
     k->overflow = k->diverged = k->same = k->last_time = false;
     k->steps = k->npages = k->naccesses = k->replayed = 0;
 }
@@ -388,6 +394,8 @@ static void finish(struct check *k)
     struct cpu *c = &k->cpu->ic.cpu;
     struct check_cpu *o = of(k->cpu);
 
+    if (!o->flags_apart)
+        o->apart_rip = k->before.rip;
     o->flags_apart = (c->s.rflags ^ k->jit.s.rflags) & FLAGS_STATUS;
     o->ran = ran(c);
     c->s.rflags = k->jit.s.rflags;
@@ -413,8 +421,8 @@ void check_block(struct jit_cpu *j, const struct jit_block *b)
     struct cpu *c = &j->ic.cpu;
     struct host_mutex *lock = c->vcpu->lock;
 
-    host_mutex_lock(lock);
     begin(k, j, b);
+    host_mutex_lock(lock);
     c->outside = outside;
     k->phase = CHECK_FIRST;
     note_end(k, attempt(k, run_translation), &k->jit);

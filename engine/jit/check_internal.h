@@ -22,6 +22,12 @@ struct check_page {
     uint8_t after[PAGE_SIZE]; /* as the translation left it */
 };
 
+/*
+ * The vector and x87 registers, most of the state, are left alone while no
+ * instruction can see them: struct x86_state up to them, and all of it.
+ */
+enum { CHECK_NARROW = offsetof(struct x86_state, fxsave) };
+
 /* Where a run ended. */
 struct check_end {
     struct x86_state s;
@@ -38,6 +44,7 @@ struct check_cpu {
      * own, to see whether they are. Void when anything else has run since.
      */
     uint64_t flags_apart, ran;
+    uint64_t apart_rip; /* of the block since which they are */
 };
 
 enum check_phase { CHECK_IDLE, CHECK_FIRST, CHECK_SECOND };
@@ -60,6 +67,9 @@ struct check {
     bool diverged;  /* the second run asked for something else */
     bool same;
     bool last_time; /* only to see where they differ */
+    size_t bytes;   /* of the state, that are looked at */
+    uint32_t mode_key;
+    uint8_t tlb_mode;
     unsigned steps;
     struct check_page *page;
     unsigned npages;
@@ -73,6 +83,8 @@ struct check {
 /* --- check_state.c --- */
 /* Are they the same, but for what a translation may leave different? */
 bool check_same_state(const struct check *k, const struct x86_state *interp);
+/* Bytes of the state that the instructions of a block may use. */
+size_t check_bytes(const struct block *b);
 bool check_same_memory(const struct check *k);
 /* Writes the difference to the log. */
 void check_report(const struct check *k);

@@ -131,21 +131,65 @@ static bool same_events(const struct check *k, const struct x86_state *i)
            (i->sti_shadow == j->sti_shadow || k->after_sti);
 }
 
+#define SPAN(a, b, from, to)                                                   \
+    memcmp((const uint8_t *)(a) + (from), (const uint8_t *)(b) + (from),       \
+           (to) - (from))
+#define AT(m) offsetof(struct x86_state, m)
+
+static bool same_x87(const struct x86_state *a, const struct x86_state *b)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(x87_parts); n++)
+        if (SPAN(a->fxsave, b->fxsave, x87_parts[n].from, x87_parts[n].to))
+            return false;
+    return true;
+}
+
+/* All but rflags and the shadow of STI; padding must be the same too. */
+static bool same_bytes(const struct x86_state *a, const struct x86_state *b,
+                       size_t bytes)
+{
+    if (SPAN(a, b, 0, AT(rflags)) || SPAN(a, b, AT(seg), AT(sti_shadow)) ||
+        SPAN(a, b, AT(movss_shadow), CHECK_NARROW))
+        return false;
+    return bytes == CHECK_NARROW ||
+           (!SPAN(a, b, AT(mxcsr), sizeof *a) && same_x87(a, b));
+}
+
+static bool same_parts(const struct x86_state *a, const struct x86_state *b,
+                       size_t bytes)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(parts); n++)
+        if (parts[n].offset < bytes && !same_part(&parts[n], a, b))
+            return false;
+    return bytes == CHECK_NARROW || same_x87(a, b);
+}
+
 bool check_same_state(const struct check *k, const struct x86_state *interp)
 {
     const struct x86_state *jit = &k->jit.s;
 
-    if (!same_events(k, interp))
-        return false;
-    for (unsigned n = 0; n < ARRAY_LEN(parts); n++)
-        if (!same_part(&parts[n], interp, jit))
-            return false;
-    for (unsigned n = 0; n < ARRAY_LEN(x87_parts); n++)
-        if (memcmp(interp->fxsave + x87_parts[n].from,
-                   jit->fxsave + x87_parts[n].from,
-                   x87_parts[n].to - x87_parts[n].from))
-            return false;
-    return true;
+    return same_events(k, interp) && (same_bytes(interp, jit, k->bytes) ||
+                                      same_parts(interp, jit, k->bytes));
+}
+
+size_t check_bytes(const struct block *b)
+{
+    enum {
+        PLAIN = OP_COPY | OP_STACK | OP_BRANCH | OP_STRING,
+        OTHER = OP_X87 | OP_MMX | OP_SSE | OP_AVX | OP_AVX512
+    };
+
+    for (unsigned n = 0; n < b->n; n++) {
+        const struct insn *i = &b->insn[n];
+        uint32_t props = insn_opcode(i)->props;
+
+        if (!(props & PLAIN) || (props & OTHER))
+            return sizeof(struct x86_state);
+        for (unsigned k = 0; k < 4; k++)
+            if (i->opnd[k].kind >= OPND_ST)
+                return sizeof(struct x86_state);
+    }
+    return CHECK_NARROW;
 }
 
 bool check_same_memory(const struct check *k)
@@ -174,15 +218,17 @@ static void say_bytes(const char *name, unsigned n, const uint8_t *interp,
 }
 
 static void say_state(const struct x86_state *interp,
-                      const struct x86_state *jit)
+                      const struct x86_state *jit, size_t bytes)
 {
     for (unsigned n = 0; n < ARRAY_LEN(parts); n++) {
         const struct part *p = &parts[n];
 
+        if (p->offset >= bytes)
+            break;
         for (unsigned k = 0; k < p->count; k++)
             say_bytes(p->name, k, at(interp, p, k), at(jit, p, k), p->bytes);
     }
-    for (unsigned n = 0; n < ARRAY_LEN(x87_parts); n++)
+    for (unsigned n = 0; bytes > CHECK_NARROW && n < ARRAY_LEN(x87_parts); n++)
         say_bytes(x87_parts[n].name, 0, interp->fxsave + x87_parts[n].from,
                   jit->fxsave + x87_parts[n].from,
                   x87_parts[n].to - x87_parts[n].from);
@@ -277,17 +323,24 @@ static void say_end(const char *who, const struct check_end *e)
 
 void check_report(const struct check *k)
 {
+    const struct check_cpu *o = &k->of[k->cpu->ic.cpu.vcpu->id];
+
     host_log(LOG_ERROR, "--check: block at 0x%llx, mode %x, CPU %u",
              (unsigned long long)k->before.rip, k->block->mode,
              k->cpu->ic.cpu.vcpu->id);
     say_code(k);
     say_before(&k->before);
+    if (o->flags_apart)
+        host_log(LOG_ERROR,
+                 "  the jit took flags 0x%llx for dead in the block at 0x%llx",
+                 (unsigned long long)o->flags_apart,
+                 (unsigned long long)o->apart_rip);
     say_end("jit", &k->jit);
     say_end("interp", &k->interp);
     if (k->replayed < k->naccesses)
         say_access("jit", &k->access[k->replayed]);
     if (k->diverged)
         say_access("interp", &k->asked);
-    say_state(&k->interp.s, &k->jit.s);
+    say_state(&k->interp.s, &k->jit.s, k->bytes);
     say_memory(k);
 }
