@@ -130,6 +130,10 @@ struct cpu {
     /* May this RAM page be written without being asked first? The MMU asks
        before it fills a write tag. */
     bool (*page_writable)(struct cpu *c, gpa_t page);
+    /* NULL or called before anything outside the CPU is: for an engine that
+       keeps guest values in host registers that only C code of the layers
+       above leaves alone. */
+    void (*going_outside)(struct cpu *c);
     /* For an engine that runs instructions twice; NULL: not. Instead of
        x86_outside_now(); and before memory at e's page, the host's ram, is
        accessed that was not in the TLB. */

@@ -82,6 +82,8 @@ void x86_outside_now(struct cpu *c, struct outside_access *a)
 
 void x86_outside(struct cpu *c, struct outside_access *a)
 {
+    if (c->going_outside)
+        c->going_outside(c);
     if (unlikely(c->outside != NULL))
         c->outside(c, a);
     else

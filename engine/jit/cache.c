@@ -8,7 +8,7 @@ static struct jit_block **bucket(struct jit *j, gpa_t gpa, uint64_t rip,
     uint64_t h =
         (gpa ^ rip << 13 ^ (uint64_t)mode << 40) * 0x9e3779b97f4a7c15ull;
 
-    return &j->hash[h >> 40 & (JIT_HASH - 1)];
+    return &j->hash[h >> 32 & (JIT_HASH - 1)];
 }
 
 static struct jit_page **page_bucket(struct jit *j, gpa_t a)

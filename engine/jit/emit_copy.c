@@ -12,6 +12,11 @@ bool writes_operand(const struct opcode *row, unsigned k)
            (k == 1 && (row->props & OP_WRITES1));
 }
 
+bool is_masked(const struct insn *i)
+{
+    return i->evex & 7;
+}
+
 int memory_operand(const struct insn *i)
 {
     for (int k = 0; k < 4; k++)
@@ -31,8 +36,7 @@ bool copy_refused(const struct trans *t, const struct insn *i)
         (row->props &
          (OP_STRING | OP_STACK | OP_SYSTEM | OP_ENDS | OP_NOMEMPTR)))
         return true;
-    if (mem &&
-        ((row->props & OP_MASKED) || (i->evex & 7) || (i->flags & INSN_VSIB)))
+    if (mem && ((row->props & OP_MASKED) || (i->flags & INSN_VSIB)))
         return true;
     if (body == op_div || body == op_idiv)
         return true;

@@ -131,6 +131,7 @@ static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
     ji->bytes = a->bytes;
     ji->write = a->write;
     ji->align = (uint8_t)align;
+    ji->masked = is_masked(a->i);
     ji->span = to == S2 ? (uint16_t)span : 0;
     ji->group_write = write;
     ji->at = (int16_t)-lo;
@@ -192,7 +193,7 @@ static bool groupable(const struct trans *t, const struct insn *i,
     *moves = 0;
     if (stack_access(t, i, a, moves))
         return true;
-    if (copy_refused(t, i))
+    if (copy_refused(t, i) || is_masked(i))
         return false;
     k = memory_operand(i);
     if (k < 0)
@@ -277,7 +278,7 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
         return simple_place(t, a, S2);
     }
     flags_yield(t, needed);
-    if (short_form && !a->align && TLB_SIZE > 1 && !(t->mode & MODE_ALONE) &&
+    if (short_form && !a->align && !is_masked(a->i) && TLB_SIZE > 1 && !(t->mode & MODE_ALONE) &&
         plan_group(t, a, &g)) {
         emit_probe(t, a, g.lo - disp_of(a), (unsigned)(g.hi - g.lo), g.write,
                    S2);

@@ -151,22 +151,19 @@ static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     struct jit_cpu *j = jit_of(c);
-    uint8_t live = j->fp_live;
-
     j->stats.slow_memory++;
-    jit_fp_evict(j);
+    if (i->masked)
+        return jit_body(c, i);
     enter_insn(c, i);
     if (!(a & i->align) && fits_page(a, i->span) && !state_first(i) &&
         mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
         group_filled(c, i, a)) {
         c->insn = NULL;
-        fp_load(j, live);
         return JIT_RETRY;
     }
     if (i->span) {
         j->stats.group_misses++;
         c->insn = NULL;
-        fp_load(j, live);
         return JIT_DONE;
     }
     return jit_body(c, i);

@@ -142,6 +142,11 @@ static void code_written(struct cpu *c, gpa_t a, unsigned n)
 
 /* --- vCPUs --- */
 
+static void going_outside(struct cpu *c)
+{
+    jit_fp_evict(jit_of(c));
+}
+
 /* What the thunks move depends on the model: at the first vCPU. */
 static void open_thunks(struct jit *j, const struct cpu_model *m)
 {
@@ -180,6 +185,7 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->chance = j->jit->tuning->seed + v->id;
     if (j->jit->check)
         check_vcpu_open(j);
+    j->ic.cpu.going_outside = going_outside;
     v->priv = j;
     return 0;
 }
@@ -291,9 +297,11 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
                                  uint32_t mode)
 {
     struct cpu *c = &j->ic.cpu;
-    struct block *ib = block_find(c, false);
+    struct block *ib;
     struct jit_block *b = NULL;
 
+    jit_fp_evict(j);
+    ib = block_find(c, false);
     if (ib->heat_rip != c->s.rip) {
         ib->heat_rip = c->s.rip;
         ib->heat = 0;
@@ -338,6 +346,7 @@ static void follow_flushes(struct jit_cpu *j)
 {
     const struct cpu *c = &j->ic.cpu;
 
+    jit_fp_evict(j);
     if (j->maps_all != c->flushes_all ||
         c->flushes_page - j->maps_page > TLB_FLUSHED) {
         memset(j->maps, 0, sizeof j->maps);
@@ -476,7 +485,6 @@ void jit_run_code(struct jit_cpu *j, const uint8_t *code)
     j->exit_insn = NULL;
     j->flags = jit_flags_from_rflags(flags_get(c));
     j->jit->thunk.enter(c, code);
-    jit_fp_evict(j);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
     j->stats.exits++;
     j->stats.exits_unlinked += j->exit_link != NULL;
@@ -534,6 +542,7 @@ static void step(struct jit_cpu *j)
         (in_code64(c) && (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip)) {
         j->interpret = false;
         j->exit_link = NULL;
+        jit_fp_evict(j);
         j->stats.interpreted++;
         interp_run_block(c, block_find(c, false));
         return;
@@ -566,6 +575,7 @@ static enum stop loop(struct jit_cpu *j)
 
     atomic_store(&j->in_code, false);
     if (c->unwind) {
+        jit_fp_evict(j);
         j->exit_link = NULL;
         if (!interp_after_unwind(c, &stop))
             return stop;
@@ -575,6 +585,10 @@ static enum stop loop(struct jit_cpu *j)
             check_turn(j);
         if (!after_sti(j)) {
             atomic_store(&j->poll, 0); /* before the events are looked at */
+            j->pending =
+                atomic_load_explicit(&c->vcpu->events, memory_order_relaxed);
+            if (j->pending | (uint32_t)c->s.activity | !!c->s.pending_db)
+                jit_fp_evict(j);
             if (!interp_between_blocks(c, &stop))
                 return stop;
             j->pending =
@@ -582,6 +596,7 @@ static enum stop loop(struct jit_cpu *j)
         }
         if (unlikely(x86_one_by_one(c))) {
             j->exit_link = NULL;
+            jit_fp_evict(j);
             interp_run_single(c);
         } else {
             step(j);
@@ -615,6 +630,7 @@ static enum stop jit_run(struct vcpu *v)
     __builtin_setjmp(c->unwind_buf);
     forget_frames(j);
     stop = loop(j);
+    jit_fp_evict(j);
     interp_leave(&j->ic);
     return j->jit->check ? check_leave(j, stop) : stop;
 }

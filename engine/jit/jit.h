@@ -33,7 +33,7 @@ enum {
     JIT_META = 128u << 20,  /* bytes of what describes it */
     JIT_ROOM = 32u << 10,   /* at least, for one block */
     JIT_SMALL = 256u << 10, /* of both, under stress */
-    JIT_HASH = 1 << 16,
+    JIT_HASH = 1 << 18,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
     JIT_IBTC = 1 << 14,  /* indirect branch targets, by RIP */
     JIT_MAPS = 1 << 12,  /* code pages whose mapping was checked */
@@ -89,6 +89,7 @@ struct jit_insn {
     uint64_t next; /* truncated as the mode says */
     uint8_t bytes; /* of the memory access; 0: none */
     bool write;
+    bool masked; /* what its mask stops must not fault: only the body knows */
     bool group_write; /* the group writes, maybe not its first access */
     uint16_t span;    /* of a group's check: run nothing, only fill; else 0 */
     int16_t at;       /* of its first access, from its lowest byte */

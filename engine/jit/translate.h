@@ -155,6 +155,8 @@ void emit_fallthrough(struct trans *t, uint64_t target);
 /* May emit_copy() take it? */
 bool copy_refused(const struct trans *t, const struct insn *i);
 int memory_operand(const struct insn *i); /* its index, or -1 */
+/* Under an opmask: an access that the mask stops does not fault. */
+bool is_masked(const struct insn *i);
 bool writes_operand(const struct opcode *row, unsigned k);
 /* GPRs that an instruction of these changes, as a mask. */
 uint32_t written_gprs(const struct insn *i);
