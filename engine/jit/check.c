@@ -95,8 +95,10 @@ static void tlb_filled(struct cpu *c, struct tlb_entry *e, uint8_t *ram,
     if (o->nfilled < CHECK_FILLS)
         o->filled[o->nfilled] = e;
     o->nfilled++;
-    if (k->phase != CHECK_IDLE && writable && !is_copied(k, ram))
+    if (k->phase != CHECK_IDLE && writable && !is_copied(k, ram)) {
+        jit_fp_evict(j); /* copying uses vectors */
         copy_page(k, ram, page);
+    }
 }
 
 /* So that the next write to any page comes to tlb_filled(). */
@@ -208,6 +210,7 @@ static void note_end(struct check *k, bool through, struct check_end *end)
 {
     struct cpu *c = &k->cpu->ic.cpu;
 
+    jit_fp_evict(k->cpu);
     flags_materialise(c);
     end->how = UNWIND_NONE;
     if (!through) {
@@ -376,6 +379,7 @@ static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
     k->decoded = block_find(c, false);
     if (o->ran != ran(c))
         o->flags_apart = 0;
+    jit_fp_evict(j);
     forget_write_tags(c, o);
     flags_materialise(c);
     k->cpu = j;

@@ -151,6 +151,8 @@ static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     struct jit_cpu *j = jit_of(c);
+    uint8_t live = j->fp_live;
+
     j->stats.slow_memory++;
     if (i->masked)
         return jit_body(c, i);
@@ -159,11 +161,13 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
         mem_try_fill(c, a + (uint64_t)(int64_t)i->at, i->bytes, i->write) &&
         group_filled(c, i, a)) {
         c->insn = NULL;
+        fp_load(j, live); /* what the way to a device stored */
         return JIT_RETRY;
     }
     if (i->span) {
         j->stats.group_misses++;
         c->insn = NULL;
+        fp_load(j, live);
         return JIT_DONE;
     }
     return jit_body(c, i);

@@ -481,6 +481,7 @@ void jit_run_code(struct jit_cpu *j, const uint8_t *code)
 {
     struct cpu *c = &j->ic.cpu;
 
+    j->ic.running = NULL; /* another may have its memory by now */
     j->exit_link = NULL;
     j->exit_insn = NULL;
     j->flags = jit_flags_from_rflags(flags_get(c));
