@@ -59,7 +59,7 @@ void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to)
 {
     /* An interrupt may have come between the branch and its target. */
     if (l->to || l->from->dead || to->dead || l->target != to->rip ||
-        (l->from->mode & ~MODE_ALONE) != (to->mode & ~MODE_ALONE) ||
+        l->mode != (to->mode & ~MODE_ALONE) ||
         l->alone != !!(to->mode & MODE_ALONE))
         return;
     l->to = to;
@@ -169,7 +169,7 @@ void jit_flush(struct jit *j)
         memset(c->maps, 0, sizeof c->maps);
         c->nlocal = 0;
         c->exit_link = NULL;
-        c->mode_tag = 0;
+        memset(c->modes, 0, sizeof c->modes);
         c->stats.flushes++;
     }
 }

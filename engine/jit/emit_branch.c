@@ -20,6 +20,7 @@ static void link_to(struct trans *t, unsigned n, uint64_t target)
     l->patch = t->e->p - 4;
     l->from = t->b;
     l->target = target;
+    l->mode = t->next_mode;
     l->same_page = !((target ^ t->rip) & PAGE_MASK);
     s->link = l;
     s->target = target;
@@ -51,16 +52,19 @@ void emit_fallthrough(struct trans *t, uint64_t target)
     t->ended = true;
 }
 
+/* ji NULL: a target that needs no check. */
 static void leave_unless_zero(struct trans *t, const struct jit_insn *ji)
 {
+    if (!ji) {
+        e_jcc(t->e, 5, t->j->thunk.exit_s0);
+        return;
+    }
     trans_stub(t, STUB_INDIRECT, e_jcc_forward(t->e, 5))->insn = ji;
 }
 
-/* To the guest address in S0, by way of the cache of indirect targets. */
-static void emit_indirect(struct trans *t, const struct insn *i)
+void emit_dispatch(struct trans *t, unsigned mode_id, const struct jit_insn *ji)
 {
     struct emit *e = t->e;
-    const struct jit_insn *ji = trans_insn(t, i);
 
     e_cmp_mem32(e, H_SP, J_OFF(poll), 0);
     leave_unless_zero(t, ji);
@@ -72,7 +76,7 @@ static void emit_indirect(struct trans *t, const struct insn *i)
     e8(e, 4);
     e_alu_imm(e, false, ALU_AND, S1, (JIT_IBTC - 1) << 4);
     e_mov(e, S2, S0);
-    e_alu_imm(e, true, ALU_XOR, S2, (int32_t)t->mode_id);
+    e_alu_imm(e, true, ALU_XOR, S2, (int32_t)mode_id);
     e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
     leave_unless_zero(t, ji);
     /* jmp [ibtc.code] */
@@ -83,7 +87,19 @@ static void emit_indirect(struct trans *t, const struct insn *i)
     t->ended = true;
 }
 
+static void emit_indirect(struct trans *t, const struct insn *i)
+{
+    emit_dispatch(t, t->mode_id, trans_insn(t, i));
+}
+
 /* --- the stack --- */
+
+/* A memory operand that copies refuse too. */
+static bool far_from_flat(const struct trans *t, const struct insn *i)
+{
+    return memory_operand(i) >= 0 &&
+           (i->asize == 2 || (!t->wide && i->seg >= FS));
+}
 
 bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
                   int32_t *moves)
@@ -93,9 +109,10 @@ bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
     unsigned n = stack_bytes(t);
     bool push = (body == op_call || body == op_call_ind) && i->osize == n;
 
-    if (body == op_push && o->size == n &&
+    if (body == op_push && i->osize == n &&
         (o->kind == OPND_GPR ||
-         (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
+         (o->kind == OPND_IMM && fits32((int64_t)i->imm)) ||
+         (o->kind == OPND_MEM && !far_from_flat(t, i))))
         push = true;
     else if (!push &&
              !(body == op_pop && o->kind == OPND_GPR && o->size == n) &&
@@ -147,8 +164,20 @@ static bool emit_push(struct trans *t, const struct insn *i)
 
     if (!stack_access(t, i, &a, &moves))
         return false;
+    if (o->kind == OPND_MEM) {
+        struct access from = {.i = i, .bytes = (uint8_t)stack_bytes(t)};
+
+        p = emit_access(t, &from, false);
+        load_place(t, &p, S0);
+        e_store(t->e, H_SP, J_OFF(target), S0);
+    }
     p = emit_access(t, &a, false);
-    if (o->kind == OPND_IMM) { /* mov [place], imm32 */
+    if (o->kind == OPND_MEM) {
+        unsigned v = t->wide ? S0 : S2; /* what the place leaves free */
+
+        e_load(t->e, v, H_SP, J_OFF(target));
+        store_place(t, &p, v);
+    } else if (o->kind == OPND_IMM) { /* mov [place], imm32 */
         e_rex(t->e, t->wide, 0, p.index, p.base);
         e8(t->e, 0xc7);
         e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
@@ -275,13 +304,6 @@ static bool emit_call(struct trans *t, const struct insn *i)
     emit_jump(t, 0, target);
     t->ended = true;
     return true;
-}
-
-/* A memory operand that copies refuse too. */
-static bool far_from_flat(const struct trans *t, const struct insn *i)
-{
-    return memory_operand(i) >= 0 &&
-           (i->asize == 2 || (!t->wide && i->seg >= FS));
 }
 
 /* S0 = the target operand. */

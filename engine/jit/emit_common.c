@@ -98,6 +98,11 @@ void emit_body(struct trans *t, const struct insn *i)
     flags_yield(t, needed);
     ji = trans_insn(t, i);
     e_mov_imm(t->e, S1, (uint64_t)(uintptr_t)ji);
+    if (row->props & OP_ENDS) {
+        e_jmp(t->e, t->j->thunk.body_end);
+        t->ended = true;
+        return;
+    }
     e_call(t->e, t->j->thunk.body);
     t->in_eflags = t->in_slot = true;
 }

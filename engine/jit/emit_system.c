@@ -24,14 +24,7 @@ static bool emit_from_sreg(struct trans *t, const struct insn *i)
     return true;
 }
 
-static bool is_kernel(const struct trans *t)
-{
-    return !(t->mode & MODE_CPL) && (t->mode & MODE_PE);
-}
-
-/* and (4) or or (1) dword [rsp + disp], imm32 */
-static void change_mem32(struct trans *t, unsigned alu, int32_t disp,
-                         uint32_t imm)
+void change_mem32(struct trans *t, unsigned alu, int32_t disp, uint32_t imm)
 {
     e8(t->e, 0x81);
     e_modrm_disp(t->e, alu, H_SP, disp);
@@ -91,8 +84,28 @@ static bool emit_swapgs(struct trans *t, const struct insn *i)
     return true;
 }
 
-/* S0 = what PUSHF pushes; the status flags are in the slot. */
-static void flags_image(struct trans *t)
+void test_mem32(struct trans *t, int32_t disp, uint32_t imm)
+{
+    e8(t->e, 0xf7);
+    e_modrm_disp(t->e, 0, H_SP, disp);
+    e32(t->e, imm);
+}
+
+void emit_canonical(struct trans *t, unsigned scratch, unsigned a)
+{
+    struct emit *e = t->e;
+
+    e_mov(e, scratch, a);
+    for (unsigned op = 0xe0; op <= 0xf8; op += 0x18) { /* shl, sar 16 */
+        e_rex(e, true, 0, 0, scratch);
+        e8(e, 0xc1);
+        e8(e, op | (scratch & 7));
+        e8(e, 16);
+    }
+    e_rr(e, true, 0x39, a, scratch); /* cmp */
+}
+
+void flags_image(struct trans *t)
 {
     struct emit *e = t->e;
 
@@ -142,21 +155,217 @@ static bool emit_pushf(struct trans *t, const struct insn *i)
     return true;
 }
 
+/* --- the direction flag, fences --- */
+
+static bool emit_cld(struct trans *t, const struct insn *i)
+{
+    flags_yield(t, flags_needed(t, i));
+    change_mem32(t, ALU_AND, C_OFF(s.rflags), ~(uint32_t)FLAG_DF);
+    return true;
+}
+
+static bool emit_std(struct trans *t, const struct insn *i)
+{
+    flags_yield(t, flags_needed(t, i));
+    change_mem32(t, ALU_OR, C_OFF(s.rflags), FLAG_DF);
+    return true;
+}
+
+static void emit_0fae(struct trans *t, unsigned modrm)
+{
+    e8(t->e, 0x0f);
+    e8(t->e, 0xae);
+    e8(t->e, modrm);
+}
+
+static bool emit_lfence(struct trans *t, const struct insn *i)
+{
+    (void)i;
+    emit_0fae(t, 0xe8);
+    return true;
+}
+
+static bool emit_mfence(struct trans *t, const struct insn *i)
+{
+    (void)i;
+    emit_0fae(t, 0xf0);
+    return true;
+}
+
+static bool emit_sfence(struct trans *t, const struct insn *i)
+{
+    (void)i;
+    emit_0fae(t, 0xf8);
+    return true;
+}
+
+/* --- the TSC, where guest ticks are the host's but for an offset --- */
+
+static bool plain_tsc(const struct trans *t)
+{
+    const struct cpu_model *m = t->cpu->ic.cpu.model;
+
+    /* In lock step the time must be the same twice. */
+    return !t->j->check && m->tsc_of_host && m->tsc_ratio == 1ull << 48;
+}
+
+/* The body runs instead when CR4.TSD forbids it. */
+static void unless_forbidden(struct trans *t, const struct insn *i)
+{
+    if (is_kernel(t))
+        return;
+    test_mem32(t, C_OFF(s.cr4), CR4_TSD);
+    trans_stub(t, STUB_BODY, e_jcc_forward(t->e, 5))->insn = trans_insn(t, i);
+}
+
+/* edx:eax = the sum of them and tsc_offset */
+static void add_offset(struct emit *e)
+{
+    e_rex(e, true, 0, 0, H_DX); /* shl rdx, 32 */
+    e8(e, 0xc1);
+    e8(e, 0xe0 | H_DX);
+    e8(e, 32);
+    e_rr(e, true, 0x09, H_AX, H_DX);
+    e_rm(e, true, 0x03, H_DX, H_SP, C_OFF(s.tsc_offset));
+    e_rr(e, false, OP_MOV_STORE, H_DX, H_AX);
+    e_rex(e, true, 0, 0, H_DX); /* shr rdx, 32 */
+    e8(e, 0xc1);
+    e8(e, 0xe8 | H_DX);
+    e8(e, 32);
+}
+
+static bool emit_rdtsc(struct trans *t, const struct insn *i)
+{
+    if (!plain_tsc(t))
+        return false;
+    flags_yield(t, flags_needed(t, i));
+    unless_forbidden(t, i);
+    e8(t->e, 0x0f);
+    e8(t->e, 0x31);
+    add_offset(t->e);
+    return true;
+}
+
+static bool emit_rdtscp(struct trans *t, const struct insn *i)
+{
+    if (!plain_tsc(t) || !feature_has(&t->j->host, FEAT_RDTSCP))
+        return false;
+    flags_yield(t, flags_needed(t, i));
+    unless_forbidden(t, i);
+    e8(t->e, 0x0f);
+    e8(t->e, 0x01);
+    e8(t->e, 0xf9);
+    add_offset(t->e);
+    e_rm(t->e, false, OP_MOV_LOAD, H_CX, H_SP, C_OFF(s.tsc_aux));
+    return true;
+}
+
+/* --- segment bases --- */
+
+static int32_t base_of_segment(unsigned seg)
+{
+    return C_OFF(s.seg) + (int)sizeof(struct x86_seg) * (int)seg +
+           (int)offsetof(struct x86_seg, base);
+}
+
+static struct stub *body_unless(struct trans *t, const struct insn *i,
+                                unsigned cc)
+{
+    struct stub *s = trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc));
+
+    s->insn = trans_insn(t, i);
+    return s;
+}
+
+static bool emit_read_base(struct trans *t, const struct insn *i, unsigned seg)
+{
+    const struct operand *o = &i->opnd[0];
+    int h = host_of(o->reg);
+    unsigned to = h >= 0 ? (unsigned)h : S0;
+
+    flags_yield(t, flags_needed(t, i));
+    test_mem32(t, C_OFF(s.cr4), CR4_FSGSBASE);
+    body_unless(t, i, 4);
+    e_rm(t->e, o->size == 8, OP_MOV_LOAD, to, H_SP, base_of_segment(seg));
+    if (h < 0)
+        emit_put(t, o->reg, S0);
+    return true;
+}
+
+static bool emit_write_base(struct trans *t, const struct insn *i, unsigned seg)
+{
+    const struct operand *o = &i->opnd[0];
+    struct emit *e = t->e;
+
+    flags_yield(t, flags_needed(t, i));
+    test_mem32(t, C_OFF(s.cr4), CR4_FSGSBASE);
+    body_unless(t, i, 4);
+    e_rr(e, o->size == 8, OP_MOV_STORE, emit_get(t, o->reg, S0), S0);
+    if (o->size == 8) {
+        emit_canonical(t, S1, S0);
+        body_unless(t, i, 5);
+    }
+    e_store(e, H_SP, base_of_segment(seg), S0);
+    return true;
+}
+
+static bool emit_rdfsbase(struct trans *t, const struct insn *i)
+{
+    return emit_read_base(t, i, FS);
+}
+
+static bool emit_rdgsbase(struct trans *t, const struct insn *i)
+{
+    return emit_read_base(t, i, GS);
+}
+
+static bool emit_wrfsbase(struct trans *t, const struct insn *i)
+{
+    return emit_write_base(t, i, FS);
+}
+
+static bool emit_wrgsbase(struct trans *t, const struct insn *i)
+{
+    return emit_write_base(t, i, GS);
+}
+
+/* In 64-bit code. */
+static const struct {
+    op_fn body;
+    bool (*emit)(struct trans *t, const struct insn *i);
+    bool kernel; /* at CPL 0 only */
+} system_table[] = {
+    {op_mov_from_sreg, emit_from_sreg, false},
+    {op_pushf, emit_pushf, false},
+    {op_cld, emit_cld, false},
+    {op_std, emit_std, false},
+    {op_lfence, emit_lfence, false},
+    {op_mfence, emit_mfence, false},
+    {op_sfence, emit_sfence, false},
+    {op_rdtsc, emit_rdtsc, false},
+    {op_rdtscp, emit_rdtscp, false},
+    {op_rdfsbase, emit_rdfsbase, false},
+    {op_rdgsbase, emit_rdgsbase, false},
+    {op_wrfsbase, emit_wrfsbase, false},
+    {op_wrgsbase, emit_wrgsbase, false},
+    {op_syscall, emit_syscall, false},
+    {op_cli, emit_cli, true},
+    {op_sti, emit_sti, true},
+    {op_swapgs, emit_swapgs, true},
+    {op_stac, emit_stac, true},
+    {op_clac, emit_clac, true},
+    {op_sysret, emit_sysret, true},
+};
+
 bool emit_system(struct trans *t, const struct insn *i)
 {
     op_fn body = insn_opcode(i)->body;
 
     if (!t->wide)
         return false;
-    if (body == op_mov_from_sreg)
-        return emit_from_sreg(t, i);
-    if (body == op_pushf)
-        return emit_pushf(t, i);
-    if (!is_kernel(t))
-        return false;
-    if (body == op_cli)
-        return emit_cli(t, i);
-    if (body == op_sti)
-        return emit_sti(t, i);
-    return body == op_swapgs && emit_swapgs(t, i);
+    for (unsigned n = 0; n < ARRAY_LEN(system_table); n++)
+        if (system_table[n].body == body)
+            return (!system_table[n].kernel || is_kernel(t)) &&
+                   system_table[n].emit(t, i);
+    return false;
 }

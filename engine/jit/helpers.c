@@ -125,6 +125,11 @@ enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
     return JIT_DONE;
 }
 
+const uint8_t *jit_body_end(struct cpu *c, const struct jit_insn *i)
+{
+    return jit_body(c, i) == JIT_EXIT ? NULL : jit_resume(c);
+}
+
 static bool fits_page(gva_t a, unsigned n)
 {
     return n <= PAGE_SIZE - (a & ~PAGE_MASK);

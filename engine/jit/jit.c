@@ -252,7 +252,7 @@ static bool has_room(const struct jit *j)
 {
     return j->e.end - j->e.p > JIT_ROOM &&
            j->meta_size - j->meta_used > JIT_ROOM &&
-           j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES;
+           j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES - 4;
 }
 
 /* --- the loop --- */
@@ -391,6 +391,23 @@ static bool is_alive(const struct jit_cpu *j, const struct jit_block *b)
     return j->epoch == j->jit->epoch && !b->dead;
 }
 
+/* The slot for modes like this one. */
+static unsigned mode_slot(uint32_t mode)
+{
+    return mode >> 24 & (ARRAY_LEN(((struct jit_cpu *)0)->modes) - 1);
+}
+
+static uint32_t mode_tag(struct jit_cpu *j, uint32_t mode)
+{
+    unsigned n = mode_slot(mode);
+
+    if (j->modes[n].mode != mode || !j->modes[n].tag) {
+        j->modes[n].mode = mode;
+        j->modes[n].tag = jit_mode_id(j->jit, mode);
+    }
+    return j->modes[n].tag;
+}
+
 /* What makes the next jump to b short. */
 static void remember(struct jit_cpu *j, struct jit_block *b)
 {
@@ -408,9 +425,7 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
             e->code = b->checked;
             /* The loop checks one page only. */
             j->ibtc_map[at] = b->npages == 1 ? b->map_id[0] : UINT32_MAX;
-            j->mode = b->mode;
-            j->mode_tag = jit_mode_id(j->jit, b->mode);
-            e->tag = b->rip ^ j->mode_tag;
+            e->tag = b->rip ^ mode_tag(j, b->mode);
         }
     }
     host_mutex_unlock(&j->jit->lock);
@@ -511,27 +526,51 @@ static void run_translated(struct jit_cpu *j, struct jit_block *b)
 
 /*
  * Where the last indirect branch to s.rip went, if its page is still mapped so:
- * most exits go on there, without a lock or a search.
+ * most exits go on there, without a lock or a search. in_code is set.
  */
-static bool run_remembered(struct jit_cpu *j)
+static const uint8_t *remembered(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
-    unsigned at = ibtc_slot(c->s.rip);
+    uint32_t mode = jit_mode(c);
+    unsigned at = ibtc_slot(c->s.rip), n = mode_slot(mode);
     const struct ibtc_entry *e = &j->ibtc[at];
-    bool hit;
 
-    if (j->exit_link || jit_mode(c) != j->mode || !j->mode_tag)
+    if (j->modes[n].mode != mode || !j->modes[n].tag ||
+        atomic_load_explicit(&e->tag, memory_order_acquire) !=
+            (c->s.rip ^ j->modes[n].tag) ||
+        j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] != j->ibtc_map[at])
+        return NULL;
+    j->stats.reentries++;
+    return e->code;
+}
+
+static bool run_remembered(struct jit_cpu *j)
+{
+    const uint8_t *code;
+
+    if (j->exit_link)
         return false;
     enter_code(j);
-    hit = atomic_load_explicit(&e->tag, memory_order_acquire) ==
-              (c->s.rip ^ j->mode_tag) &&
-          j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] == j->ibtc_map[at];
-    if (hit) {
-        j->stats.reentries++;
-        jit_run_code(j, e->code);
-    }
+    code = remembered(j);
+    if (code)
+        jit_run_code(j, code);
     atomic_store(&j->in_code, false);
-    return hit;
+    return code;
+}
+
+const uint8_t *jit_resume(struct cpu *c)
+{
+    struct jit_cpu *j = jit_of(c);
+
+    if (j->jit->check ||
+        atomic_load_explicit(&j->poll, memory_order_relaxed) || j->pending ||
+        c->s.activity || c->s.pending_db || x86_one_by_one(c) ||
+        !in_native_mode(c->mode_key))
+        return NULL;
+    c->s.rflags &= ~(uint64_t)FLAG_RF;
+    if (j->maps_generation != c->tlb_generation)
+        follow_flushes(j);
+    return remembered(j);
 }
 
 static void step(struct jit_cpu *j)

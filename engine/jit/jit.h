@@ -55,7 +55,8 @@ struct jit_link {
     struct jit_link *sibling; /* in from->more */
     uint64_t target;          /* RIP */
     bool same_page;
-    bool alone; /* for the translation without groups */
+    uint32_t mode; /* of the target, MODE_ALONE apart */
+    bool alone;    /* for the translation without groups */
 };
 
 /* One of the pages that a block is on: in the list of its bucket. */
@@ -145,11 +146,12 @@ struct jit_cpu {
     size_t stack_bytes;
     struct jit_stats stats;
     _Atomic bool in_code;
-    /* Loop state: the mode of the last block and its id; events that wait
+    /* Loop state: the modes of late and their ids; events that wait
        but could not be taken. */
-    uint32_t mode;
-    uint64_t mode_tag;
-    uint64_t epoch; /* of the block in hand */
+    struct {
+        uint32_t mode, tag; /* tag 0: none */
+    } modes[4];             /* the last mode with each TLB mode, and its id */
+    uint64_t epoch;         /* of the block in hand */
     uint32_t pending;
     uint64_t chance; /* of stress.c */
     /* Slots of pages that are not global; more than fit: all go. */
@@ -182,6 +184,8 @@ struct jit_thunks {
                                   retry, to +5 when done (a group: to give
                                   up) */
     const uint8_t *body;       /* S1 jit_insn */
+    const uint8_t *body_end;   /* likewise, at the end of a block: jump there */
+    const uint8_t *resume;     /* jump there with s.rip set: on to its block */
     const uint8_t *fp_need[4]; /* makes FP_* live; flags clobbered */
     void (*fp_save)(struct cpu *c, unsigned which);
     void (*fp_load)(struct cpu *c, unsigned which);
@@ -272,6 +276,11 @@ void jit_forget_range(struct jit *j, gpa_t a, uint64_t n);
 
 /* --- stress.c: now and then, between blocks; a: of the next --- */
 void jit_stress(struct jit_cpu *j, gpa_t a);
+/*
+ * Where translated code goes on at s.rip without the loop, after a body that
+ * ended its block. NULL: the loop must look.
+ */
+const uint8_t *jit_resume(struct cpu *c);
 
 /* --- translate.c: lock held; NULL: not this block --- */
 struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,
@@ -281,6 +290,8 @@ struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,
 /* --- helpers.c: called by thunks --- */
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a);
 enum jit_result jit_body(struct cpu *c, const struct jit_insn *i);
+/* A body and then jit_resume(). */
+const uint8_t *jit_body_end(struct cpu *c, const struct jit_insn *i);
 void jit_fp_evict(struct jit_cpu *j);
 enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
                             unsigned which);

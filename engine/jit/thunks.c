@@ -133,6 +133,31 @@ static const uint8_t *emit_helper(struct jit *j, struct emit *e, const void *f,
     return start;
 }
 
+/*
+ * Jumped to: calls f(cpu, S1) and goes where it says, or leaves. Blocks expect
+ * live flags in their slot, so EFLAGS need not be loaded.
+ */
+static const uint8_t *emit_onward(struct jit *j, struct emit *e, const void *f)
+{
+    const uint8_t *start = emit_here(e);
+    uint8_t *leave;
+
+    spill(e, 0);
+    e_mov(e, H_DI, H_SP);
+    e_mov(e, H_SI, S1);
+    e_call_abs(e, H_AX, f);
+    e_mov(e, S0, H_AX);
+    reload(e, 0);
+    e_rr(e, true, 0x85, S0, S0); /* test */
+    leave = e_jcc_forward(e, 4);
+    e_rex(e, false, 0, 0, S0); /* jmp S0 */
+    e8(e, 0xff);
+    e8(e, 0xe0 | (S0 & 7));
+    e_bind(e, leave);
+    e_jmp(e, j->thunk.exit);
+    return start;
+}
+
 /* --- vector and x87 registers --- */
 
 /* vmovups of zmm n (EVEX, host with AVX-512) or ymm n (VEX). */
@@ -278,4 +303,6 @@ void jit_emit_thunks(struct jit *j)
     emit_fp_need(j, e);
     j->thunk.slow = emit_helper(j, e, (const void *)jit_slow, true);
     j->thunk.body = emit_helper(j, e, (const void *)jit_body, false);
+    j->thunk.body_end = emit_onward(j, e, (const void *)jit_body_end);
+    j->thunk.resume = emit_onward(j, e, (const void *)jit_resume);
 }

@@ -131,8 +131,11 @@ static void emit_alone(struct trans *t, const struct stub *s)
     struct emit *e = t->e;
     struct jit_link *l = jit_meta_alloc(t->j, sizeof *l);
 
-    *l = (struct jit_link){
-        .from = t->b, .target = s->insn->rip, .same_page = true, .alone = true};
+    *l = (struct jit_link){.from = t->b,
+                           .target = s->insn->rip,
+                           .mode = t->mode & ~MODE_ALONE,
+                           .same_page = true,
+                           .alone = true};
     l->sibling = t->b->more;
     t->b->more = l;
     align_patch(e, 1);
@@ -159,12 +162,16 @@ static void emit_stub(struct trans *t, struct stub *s)
         if (s->insn->span)
             emit_alone(t, s);
         else
-            e_jmp(e, s->access.ends ? t->j->thunk.exit : s->back + e->to_rx);
+            e_jmp(e, s->access.ends ? t->j->thunk.resume : s->back + e->to_rx);
         break;
     case STUB_BODY:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_call(e, t->j->thunk.body);
         e_jmp(e, s->back + e->to_rx);
+        break;
+    case STUB_BODY_END:
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+        e_jmp(e, t->j->thunk.body_end);
         break;
     case STUB_LINK:
         s->link->stub = emit_here(e);
@@ -211,10 +218,6 @@ static void emit_insn(struct trans *t, const struct insn *i)
     if (interp_raises(i->fn) ||
         (!emit_special(t, i) && !emit_copy(t, i) && !emit_system(t, i))) {
         emit_body(t, i);
-        if (insn_opcode(i)->props & OP_ENDS) {
-            e_jmp(t->e, t->j->thunk.exit);
-            t->ended = true;
-        }
     }
     group_after(t, i);
     for (unsigned n = first; n < t->nstubs; n++)
@@ -257,6 +260,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     t.b = new_block(&t);
     /* Its successors are ordinary blocks. */
     t.mode_id = jit_mode_id(j, mode & ~MODE_ALONE);
+    t.next_mode = mode & ~MODE_ALONE;
     find_live(&t);
     t.in_slot = true;
     emit_entry(&t);

@@ -45,6 +45,7 @@ struct group {
 enum stub_kind {
     STUB_MEMORY,   /* a TLB probe missed */
     STUB_BODY,     /* the fast way does not fit these operands */
+    STUB_BODY_END, /* likewise, of an instruction that ends the block */
     STUB_LINK,     /* a direct branch that is not linked */
     STUB_LEAVE,    /* leave for RIP `target` */
     STUB_INDIRECT, /* leave for the RIP in S0, by insn */
@@ -75,6 +76,7 @@ struct trans {
     uint32_t mode;
     bool wide; /* 64-bit code; else 32-bit code in flat segments */
     unsigned mode_id;
+    uint32_t next_mode; /* of what direct branches go to */
     /* Status flags that someone may read, after each instruction. */
     uint16_t live[BLOCK_INSNS];
     unsigned k; /* the instruction at hand */
@@ -150,8 +152,15 @@ void align_patch(struct emit *e, unsigned opcode_bytes);
 /* --- emit_copy.c, emit_branch.c: false: not one of theirs --- */
 bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
-bool emit_system(struct trans *t, const struct insn *i); /* emit_system.c */
+/* --- emit_branch.c, leaving a block --- */
 void emit_fallthrough(struct trans *t, uint64_t target);
+/*
+ * To the guest address in S0 in the mode of that id, by way of the cache of
+ * indirect targets. ji: the branch, for check_target(); NULL: no need.
+ */
+void emit_dispatch(struct trans *t, unsigned mode_id,
+                   const struct jit_insn *ji);
+/* --- emit_copy.c --- */
 /* May emit_copy() take it? */
 bool copy_refused(const struct trans *t, const struct insn *i);
 int memory_operand(const struct insn *i); /* its index, or -1 */
@@ -163,5 +172,27 @@ uint32_t written_gprs(const struct insn *i);
 /* Stack accesses of PUSH, POP, CALL, RET: true and what they do. */
 bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
                   int32_t *moves);
+
+/* --- emit_system.c --- */
+bool emit_system(struct trans *t, const struct insn *i); /* as emit_copy() */
+/* S0 = what PUSHF pushes; the status flags are in the slot. Clobbers S1. */
+void flags_image(struct trans *t);
+/* and (4), or (1) or the like: dword [rsp + disp], imm32 */
+void change_mem32(struct trans *t, unsigned alu, int32_t disp, uint32_t imm);
+/* test dword [rsp + disp], imm32 */
+void test_mem32(struct trans *t, int32_t disp, uint32_t imm);
+/* scratch = a as it would be canonical; "not equal" when it is not. */
+void emit_canonical(struct trans *t, unsigned scratch, unsigned a);
+
+static inline bool is_kernel(const struct trans *t)
+{
+    return !(t->mode & MODE_CPL) && (t->mode & MODE_PE);
+}
+
+/* --- emit_mode.c: as emit_copy() --- */
+bool emit_syscall(struct trans *t, const struct insn *i);
+bool emit_sysret(struct trans *t, const struct insn *i);
+bool emit_stac(struct trans *t, const struct insn *i);
+bool emit_clac(struct trans *t, const struct insn *i);
 
 #endif
