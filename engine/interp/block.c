@@ -151,6 +151,7 @@ static struct block **bucket(struct interp_cpu *e, gpa_t gpa, uint32_t mode)
 void block_flush(struct interp_cpu *e)
 {
     e->used = 0;
+    e->running = NULL;
     memset(e->hash, 0, sizeof e->hash);
     memset(e->jump, 0, sizeof e->jump);
 }
