@@ -11,6 +11,7 @@ static const struct {
     const char *word, *class;
 } models[] = {
     {"virtio", "virtio-net"},
+    {"e1000", "e1000"},
 };
 
 static int set_model(struct run_net *n, const char *v, struct err *e)

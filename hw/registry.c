@@ -30,6 +30,7 @@
     X(piix_ide) \
     X(fdc82077) \
     X(virtio_blk) \
+    X(e1000) \
     X(virtio_console) \
     X(virtio_net) \
     X(virtio_rng)

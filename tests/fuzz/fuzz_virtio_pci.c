@@ -1,22 +1,24 @@
 /*
- * A driver gone wild: virtio block, console and entropy devices on the PCI
- * bus, their rings, registers and requests as the input has them, a disk that
+ * A driver gone wild: virtio block, console, entropy and network devices on the
+ * PCI bus, their rings, registers and requests as the input has them, a disk that
  * answers late, in any order and with errors, pauses, resets and snapshots in
  * between. Nothing may crash, leak or be counted wrong.
  */
 #define BOARD_WITHOUT_CMOCKA
 #include "hw/virtio/virtio_pci.h"
 #include "tests/fuzz/input.h"
+#include "host/posix/loop.h"
+#include "tests/unit/net_wire.h"
 #include "tests/unit/ring.h"
 
 extern const struct dev_class i440fx_class, piix3_class, virtio_blk_class,
-    virtio_console_class, virtio_rng_class;
+    virtio_console_class, virtio_rng_class, virtio_net_class;
 
-enum { NDEVS = 3, TURNS = 600, HELD = 64, DISK = 1 << 16, QUEUE_SIZE = 16 };
+enum { NDEVS = 4, NET = 3, QUEUES = 3, TURNS = 600, HELD = 64, DISK = 1 << 16, QUEUE_SIZE = 16 };
 enum { RINGS = 0x200000, RING_STEP = 0x10000, DATA = 0x300000 };
 
 static const uint8_t devfns[NDEVS] = {PCI_DEVFN(2, 0), PCI_DEVFN(3, 0),
-                                      PCI_DEVFN(4, 0)};
+                                      PCI_DEVFN(4, 0), PCI_DEVFN(5, 0)};
 
 struct rig {
     struct board *b;
@@ -26,7 +28,9 @@ struct rig {
     unsigned nheld;
     struct chardev chr;
     size_t room;
-    struct ring ring[NDEVS][2];
+    struct wire wire;
+    struct host_mutex lock;
+    struct ring ring[NDEVS][QUEUES];
 };
 
 /* --- the other side of the devices --- */
@@ -97,8 +101,8 @@ static void bring_up(struct rig *r, unsigned which, uint64_t features)
     }
     for (unsigned i = 1; i < sizeof status; i++)
         mem_write(r->b, at + 0x14, status[i], 1);
-    for (unsigned q = 0; q < 2; q++) {
-        uint64_t base = RINGS + RING_STEP * (2 * which + q);
+    for (unsigned q = 0; q < (which == NET ? 3 : 2); q++) {
+        uint64_t base = RINGS + RING_STEP * (QUEUES * which + q);
         r->ring[which][q] = ring_make(r->b, base, QUEUE_SIZE);
         mem_write(r->b, at + 0x16, q, 2);
         mem_write(r->b, at + 0x18, QUEUE_SIZE, 2);
@@ -113,7 +117,7 @@ static void bring_up(struct rig *r, unsigned which, uint64_t features)
 /* A descriptor somewhere in the data, rarely anywhere at all. */
 static void descriptor(struct rig *r, unsigned which, struct input *in)
 {
-    struct ring *ring = &r->ring[which][take(in, 1) & 1];
+    struct ring *ring = &r->ring[which][take(in, 1) % (which == NET ? 3 : 2)];
     uint8_t how = (uint8_t)take(in, 1);
     uint64_t addr = DATA + take(in, 2), table = ring->desc;
     uint32_t len = (uint32_t)take(in, 2);
@@ -138,12 +142,13 @@ static void request_header(struct rig *r, struct input *in)
 
 static void kick(struct rig *r, unsigned which, struct input *in)
 {
-    unsigned q = (unsigned)take(in, 1) & 1, n = (unsigned)take(in, 1) % 20;
+    unsigned q = (unsigned)take(in, 1) % (which == NET ? 3 : 2), n = (unsigned)take(in, 1) % 20;
 
     for (unsigned i = 0; i < n; i++)
         ring_offer(&r->ring[which][q],
                    (uint16_t)(take(in, 1) % (QUEUE_SIZE + 1)));
     mem_write(r->b, bar(which) + 0x3000 + 4 * q, q, 2);
+    loop_run_due(r->b->env.loop, false);
 }
 
 /* --- everything else --- */
@@ -179,6 +184,26 @@ static void console(struct rig *r, struct input *in)
         (void)r->chr.receive(r->chr.dev, text, take(in, 1));
 }
 
+static void network(struct rig *r, struct input *in)
+{
+    static uint8_t frame[NET_FRAME_MAX];
+    uint8_t how = (uint8_t)take(in, 1);
+    size_t n = NET_HEADER + take(in, 2);
+    struct net_offload off = {.flags = how & 3};
+
+    if (how & 4) {
+        r->wire.busy = how & 8;
+        r->wire.net.offloads = how >> 4;
+        r->wire.net.writable(r->wire.net.dev);
+        loop_run_due(r->b->env.loop, false);
+        wire_clear(&r->wire);
+        return;
+    }
+    make_frame(frame, "\xff\xff\xff\xff\xff\xff", n);
+    frame[0] = (uint8_t)take(in, 1);
+    (void)wire_give_off(&r->wire, frame, n, off);
+}
+
 static void access(struct rig *r, unsigned which, struct input *in)
 {
     uint64_t a = bar(which) + take(in, 2) % 0x9000;
@@ -204,7 +229,7 @@ static void step(struct rig *r, struct input *in)
     case 4: reload(r, which, in); break;
     case 5: d->cls->pause(d); break;
     case 6: d->cls->resume(d); break;
-    case 7: console(r, in); break;
+    case 7: which == NET ? network(r, in) : console(r, in); break;
     case 8: mem_write(r->b, bar(which) + 0x14, take(in, 1), 1); break;
     case 9:
     case 10:
@@ -224,7 +249,9 @@ static void build(struct rig *r)
 {
     struct board *b = r->b = board_new();
 
-    b->env.loop = loop_create(NULL);
+    host_mutex_init(&r->lock);
+    b->env.loop = loop_create(&r->lock);
+    wire_init(&r->wire, 0);
     r->host = board_add(b, &i440fx_class, "host");
     r->isa = board_add(b, &piix3_class, "isa");
     r->blk = (struct blk){.ops = &disk_ops,
@@ -240,6 +267,8 @@ static void build(struct rig *r)
     r->dev[1] = board_make(b, &virtio_console_class, "console");
     *(struct chardev **)board_prop(r->dev[1], "chardev") = &r->chr;
     r->dev[2] = board_make(b, &virtio_rng_class, "rng");
+    r->dev[NET] = board_make(b, &virtio_net_class, "net");
+    *(struct net **)board_prop(r->dev[NET], "net") = &r->wire.net;
     for (unsigned i = 0; i < NDEVS; i++) {
         board_attach(b, r->dev[i]);
         bring_up(r, i, ~0ull);
@@ -260,7 +289,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         board_remove(r->dev[i]);
     board_remove(r->isa);
     board_remove(r->host);
+    wire_clear(&r->wire);
     loop_destroy(r->b->env.loop);
+    host_mutex_destroy(&r->lock);
     board_free(r->b);
     free(r);
     return 0;
