@@ -274,6 +274,12 @@ static uint64_t as_rip(const struct block *b, uint64_t rip)
     return b->mode & MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
+static void note_undefined(struct check *k, const struct opcode *row)
+{
+    k->undefined |= row->flags_undefined;
+    k->undefined &= (uint16_t) ~(row->flags_written & ~row->flags_undefined);
+}
+
 /* True: arrived. */
 static bool follow_block(struct check *k, struct block *b)
 {
@@ -293,6 +299,7 @@ static bool follow_block(struct check *k, struct block *b)
         i->fn(c, i);
         c->insn = NULL;
         k->steps++;
+        note_undefined(k, insn_opcode(i));
         if (n + 1u == b->n)
             return arrived(k, UNWIND_NONE);
         c->s.rip = next;
@@ -390,6 +397,7 @@ static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
     memcpy(&k->before, &c->s, k->bytes);
     k->overflow = k->diverged = k->same = k->last_time = false;
     k->steps = k->npages = k->naccesses = k->replayed = 0;
+    k->undefined = 0;
 }
 
 /* On from here: the interpreter's state, the flags of the translation. */
@@ -397,10 +405,12 @@ static void finish(struct check *k)
 {
     struct cpu *c = &k->cpu->ic.cpu;
     struct check_cpu *o = of(k->cpu);
+    uint64_t apart = (c->s.rflags ^ k->jit.s.rflags) & FLAGS_STATUS &
+                     ~(uint64_t)k->undefined;
 
-    if (!o->flags_apart)
+    if (apart & ~o->flags_apart)
         o->apart_rip = k->before.rip;
-    o->flags_apart = (c->s.rflags ^ k->jit.s.rflags) & FLAGS_STATUS;
+    o->flags_apart = apart;
     o->ran = ran(c);
     c->s.rflags = k->jit.s.rflags;
     c->s.sti_shadow = k->jit.s.sti_shadow;
@@ -448,6 +458,8 @@ void check_block(struct jit_cpu *j, const struct jit_block *b)
     }
     if (!k->overflow)
         finish(k);
+    else
+        of(j)->flags_apart = 0;
     j->stats.checked += !k->overflow;
     if (k->jit.how != UNWIND_NONE) {
         c->exc = k->jit.exc;

@@ -41,7 +41,8 @@ struct check_cpu {
     /*
      * Status flags in which the two differed when a block ended: the
      * translator takes them for dead, and the interpreter goes on with its
-     * own, to see whether they are. Void when anything else has run since.
+     * own, to see whether they are (undefined ones but for: they are the
+     * translation's). Void when anything else has run since.
      */
     uint64_t flags_apart, ran;
     uint64_t apart_rip; /* of the block since which they are */
@@ -71,6 +72,7 @@ struct check {
     uint32_t mode_key;
     uint8_t tlb_mode;
     unsigned steps;
+    uint16_t undefined; /* flags that the instructions leave so */
     struct check_page *page;
     unsigned npages;
     struct outside_access *access;

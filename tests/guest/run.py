@@ -4,10 +4,10 @@
   run.py PLATFORM KERNEL.elf EXPECT.txt DEVIATIONS.txt [--lodge FILE] [--cpus N]
          [--update]
 
-PLATFORM: a CPU engine of Lodge (interp, jit, ...) or qemu. deviations.txt has
-the lines in which a platform is known to differ from the manuals; they are
-left out of the comparison, and so is the sum in the last line. Status 77: the
-platform is not here.
+PLATFORM: a CPU engine of Lodge (interp, jit, ...), one of VARIANTS below, or
+qemu. deviations.txt has the lines in which an engine is known to differ from
+the manuals; they are left out of the comparison, and so is the sum in the last
+line. Status 77: the platform is not here.
 """
 import argparse
 import difflib
@@ -18,6 +18,11 @@ import subprocess
 import sys
 
 SECONDS = 100
+# Platforms that are an engine with options.
+VARIANTS = {
+    'jit-check': ['--check', '--jit-stress', 'eager'],
+    'jit-stress': ['--jit-stress', 'small,flush,smc,eager'],
+}
 
 
 def command(args):
@@ -27,9 +32,10 @@ def command(args):
                 '-serial', 'stdio', '-monitor', 'none', '-no-reboot',
                 '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-kernel',
                 args.kernel]
-    return [args.lodge, 'run', '--engine', args.platform, '-c', str(args.cpus),
+    return [args.lodge, 'run', '--engine', args.engine, '-c', str(args.cpus),
             '-m', '64M', '--kernel', args.kernel, '--debug-exit',
-            '--no-reboot', '--timeout', str(SECONDS)]
+            '--no-reboot', '--timeout',
+            str(SECONDS)] + VARIANTS.get(args.platform, [])
 
 
 def offered(args):
@@ -41,9 +47,9 @@ def offered(args):
     out = subprocess.run([args.lodge, 'engines'], capture_output=True,
                          text=True, timeout=20).stdout
     for line in out.splitlines():
-        if line.split()[:2] == [args.platform, 'yes']:
+        if line.split()[:2] == [args.engine, 'yes']:
             return None
-    return f'this host does not offer engine {args.platform}'
+    return f'this host does not offer engine {args.engine}'
 
 
 def deviations(args):
@@ -54,7 +60,7 @@ def deviations(args):
     with open(args.deviations, encoding='ascii') as f:
         for line in f:
             part = [p.strip() for p in line.split('|')]
-            if len(part) == 4 and part[0] == args.platform and part[1] == name:
+            if len(part) == 4 and part[0] == args.engine and part[1] == name:
                 rows[part[2]] = part[3]
     return rows
 
@@ -105,6 +111,7 @@ def main():
     p.add_argument('--cpus', type=int, default=1)
     p.add_argument('--update', action='store_true')
     args = p.parse_args()
+    args.engine = args.platform.split('-')[0]
 
     why = offered(args)
     skip = deviations(args)

@@ -360,8 +360,11 @@ int main(int argc, char **argv)
             watch_note(case_seed, case_number);
             one(&f, mode);
         }
-    printf("%llu programs ran to their end, %llu to an exception, %llu too "
+    printf("%llu translations: %llu programs ran to their end, %llu to an "
+           "exception, %llu too "
            "long; %u differ\n",
+           (unsigned long long)((struct jit_cpu *)f.jit.v->priv)
+               ->stats.translations,
            (unsigned long long)f.ended[0], (unsigned long long)f.ended[1],
            (unsigned long long)f.ended[2], f.reports);
     vm_destroy(f.interp.vm);

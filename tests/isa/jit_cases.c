@@ -580,7 +580,7 @@ static void one(struct program *p, const struct row_list *rows)
     unsigned deep = p->depth < 3 ? 0 : 6;
 
     p->budget--;
-    switch (rng_below(p->r, 44) + deep) {
+    switch (rng_below(p->r, 50) + deep) {
     case 0:
     case 1:
     case 2: a_skip(p, rows); break;
@@ -615,6 +615,13 @@ static void one(struct program *p, const struct row_list *rows)
     case 26:
     case 27:
     case 28: an_integer(p); break;
+    case 29: odd_bit_string(p); break;
+    case 30: odd_compare(p); break;
+    case 31:
+    case 32: odd_segment(p); break;
+    case 33: odd_address(p); break;
+    case 34: odd_remap(p); break;
+    case 35: odd_iret(p); break;
     default: a_row(p, rows); break;
     }
 }

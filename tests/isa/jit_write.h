@@ -40,4 +40,12 @@ int32_t pick_disp(struct program *p, unsigned reg, unsigned align);
 /* An instruction of that row; false: none that fits. */
 bool put_row(struct program *p, unsigned row);
 
+/* --- jit_odd.c: pieces of a program --- */
+void odd_bit_string(struct program *p);
+void odd_compare(struct program *p);
+void odd_segment(struct program *p);
+void odd_address(struct program *p);
+void odd_remap(struct program *p);
+void odd_iret(struct program *p);
+
 #endif

@@ -1,0 +1,270 @@
+/*
+ * The lock step notices what a translation does wrong (its code is changed
+ * behind its back), and lets devices see everything once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../isa/jit_cases.h"
+#include "engine/jit/jit.h"
+#include "vm/vm.h"
+
+enum { PORT = 0x100, MARK = 0x11223344 };
+
+static struct {
+    struct vm *vm;
+    struct vcpu *v;
+    uint8_t *ram;
+    struct region memory, port;
+    struct cpu_model model;
+    struct x86_state state;
+    unsigned reads, writes;
+    uint32_t written;
+    bool spoil; /* MARK in translated code becomes MARK + 1 */
+    unsigned spoiled;
+} t;
+
+static uint64_t port_read(void *dev, uint64_t off, unsigned bytes)
+{
+    (void)dev;
+    (void)off;
+    (void)bytes;
+    return ++t.reads;
+}
+
+static void port_write(void *dev, uint64_t off, uint64_t v, unsigned bytes)
+{
+    (void)dev;
+    (void)off;
+    (void)bytes;
+    t.writes++;
+    t.written = (uint32_t)v;
+}
+
+static const struct region_ops port_ops = {port_read, port_write, 1, 4};
+
+static void translated(void *ctx, const void *code, size_t n, uint64_t rip,
+                       bool user)
+{
+    struct jit *j = vm_engine_priv(t.vm);
+    uint8_t *rw = j->memory.rw + ((const uint8_t *)code - j->memory.rx);
+
+    (void)ctx;
+    (void)rip;
+    (void)user;
+    for (size_t k = 0; t.spoil && k + 4 <= n; k++)
+        if (load_le32(rw + k) == MARK) {
+            store_le32(rw + k, MARK + 1);
+            t.spoiled++;
+            return;
+        }
+}
+
+static int set_up(void **unused)
+{
+    static struct rng r = {1};
+    struct vm_config config = {.engine = &engine_jit,
+                               .model = &t.model,
+                               .ncpus = 1,
+                               .ram_size = RAM_SIZE,
+                               .tuning = {.check = true,
+                                          .stress = STRESS_EAGER,
+                                          .translated = translated}};
+    struct program p = {
+        .r = &r, .mode = CASE_64_KERNEL, .wide = true, .at = CODE_AT};
+    struct err e;
+
+    (void)unused;
+    memset(&t, 0, sizeof t);
+    cpu_host_features(&t.model.features);
+    t.model.linear_bits = 48;
+    t.model.phys_bits = 40;
+    t.model.xcr0_mask = 7;
+    assert_int_equal(vm_create(&config, &t.vm, &e), 0);
+    t.v = vm_vcpu(t.vm, 0);
+    t.ram = vm_ram(t.vm);
+    t.memory = (struct region){.name = "ram", .size = RAM_SIZE, .ram = t.ram};
+    t.port = (struct region){.name = "port", .size = 4, .ops = &port_ops};
+    host_mutex_lock(vm_lock(t.vm));
+    assert_int_equal(space_map(vm_env(t.vm)->mem, 0, &t.memory, 0), 0);
+    assert_int_equal(space_map(vm_env(t.vm)->io, PORT, &t.port, 0), 0);
+    host_mutex_unlock(vm_lock(t.vm));
+    program_memory(t.ram);
+    program_state(&p, &t.state, &t.model);
+    t.state.rip = CODE_AT;
+    t.state.gpr[RDX] = PORT;
+    t.state.gpr[RDI] = DATA_AT;
+    t.state.gpr[RSP] = DATA_AT + 0x800;
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    vm_destroy(t.vm);
+    return 0;
+}
+
+static enum stop run(const void *code, size_t n)
+{
+    memcpy(t.ram + CODE_AT, code, n);
+    engine_jit.wrote(t.vm, CODE_AT, n);
+    engine_jit.set(t.v, &t.state, STATE_ALL);
+    return engine_jit.run(t.v);
+}
+#define RUN(...)                                                               \
+    run((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+static const struct x86_state *state(void)
+{
+    engine_jit.get(t.v, &t.state, STATE_ALL);
+    return &t.state;
+}
+
+static uint64_t checked(void)
+{
+    return ((struct jit_cpu *)t.v->priv)->stats.checked;
+}
+
+static void differs(enum stop stop)
+{
+    assert_int_equal(t.spoiled, 1);
+    assert_int_equal(stop, STOP_FAULT);
+    assert_non_null(strstr(t.v->fault.text, "0x10000"));
+}
+
+/* --- what agrees --- */
+
+static void devices_see_all_once(void **unused)
+{
+    (void)unused;
+    /* in al, dx; in al, dx; out dx, eax; mov [rdi], eax; hlt */
+    assert_int_equal(RUN(0xec, 0xec, 0xef, 0x89, 0x07, 0xf4), STOP_HALT);
+    assert_int_equal(t.reads, 2);
+    assert_int_equal(t.writes, 1);
+    assert_int_equal(state()->gpr[RAX] & 0xff, 2);
+    assert_int_equal(t.written, (uint32_t)state()->gpr[RAX]);
+    assert_int_equal(load_le32(t.ram + DATA_AT), t.written);
+    assert_true(checked());
+}
+
+static void time_is_the_same(void **unused)
+{
+    (void)unused;
+    /* rdtsc; mov [rdi], eax; rdtsc; mov [rdi+4], eax; hlt */
+    assert_int_equal(
+        RUN(0x0f, 0x31, 0x89, 0x07, 0x0f, 0x31, 0x89, 0x47, 4, 0xf4),
+        STOP_HALT);
+    assert_int_equal(load_le32(t.ram + DATA_AT + 4),
+                     (uint32_t)state()->gpr[RAX]);
+}
+
+static void code_that_changes_itself(void **unused)
+{
+    (void)unused;
+    /* inc byte [rip + 1]; mov eax, 5; hlt */
+    assert_int_equal(RUN(0xfe, 0x05, 1, 0, 0, 0, 0xb8, 5, 0, 0, 0, 0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->gpr[RAX], 6);
+    assert_true(checked() >= 2);
+}
+
+static void faults(void **unused)
+{
+    (void)unused;
+    /* inc dword [rdi]; mov eax, [DATA_HOLE]: to the handler's HLT */
+    assert_int_equal(RUN(0xff, 0x07, 0x8b, 0x04, 0x25, DATA_HOLE & 0xff,
+                         DATA_HOLE >> 8 & 0xff, DATA_HOLE >> 16, 0, 0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->rip, STUBS_AT + 14 * 16 + 1);
+    assert_int_equal(state()->cr2, DATA_HOLE);
+}
+
+static void a_loop_and_a_stack(void **unused)
+{
+    (void)unused;
+    /* mov ecx, 50; 1: push rcx; add eax, ecx; pop rbx; dec ecx; jnz 1b; hlt */
+    assert_int_equal(RUN(0x31, 0xc0, 0xb9, 50, 0, 0, 0, 0x51, 0x01, 0xc8, 0x5b,
+                         0xff, 0xc9, 0x75, 0xf8, 0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->gpr[RAX], 50 * 51 / 2);
+    assert_true(checked() >= 50);
+}
+
+/* --- what does not --- */
+
+static void a_register(void **unused)
+{
+    (void)unused;
+    t.spoil = true;
+    /* mov ecx, MARK; hlt */
+    differs(RUN(0xb9, 0x44, 0x33, 0x22, 0x11, 0xf4));
+}
+
+static void memory(void **unused)
+{
+    (void)unused;
+    t.spoil = true;
+    /* mov dword [rdi], MARK; hlt */
+    differs(RUN(0xc7, 0x07, 0x44, 0x33, 0x22, 0x11, 0xf4));
+}
+
+static void what_a_device_is_told(void **unused)
+{
+    (void)unused;
+    t.spoil = true;
+    /* mov eax, MARK; out dx, eax; hlt */
+    differs(RUN(0xb8, 0x44, 0x33, 0x22, 0x11, 0xef, 0xf4));
+    assert_int_equal(t.writes, 1);
+}
+
+static void where_it_goes(void **unused)
+{
+    (void)unused;
+    t.spoil = true;
+    /* cmp dword [rdi], MARK; jne +1; hlt; hlt, with MARK there */
+    store_le32(t.ram + DATA_AT, MARK);
+    differs(RUN(0x81, 0x3f, 0x44, 0x33, 0x22, 0x11, 0x75, 1, 0xf4, 0xf4));
+}
+
+/* A flag that is read two blocks on, by code that the jit has not seen. */
+static void a_flag(void **unused)
+{
+    (void)unused;
+    t.spoil = true;
+    store_le32(t.ram + DATA_AT, MARK + 1);
+    store_le64(t.ram + DATA_AT + 0x800, CODE_AT + 0x100);
+    t.ram[CODE_AT + 0x100] = 0x9c; /* pushfq; hlt */
+    t.ram[CODE_AT + 0x101] = 0xf4;
+    /* sub dword [rdi], MARK; mov dword [rdi], 0; ret */
+    RUN(0x81, 0x3f, 0x44, 0x33, 0x22, 0x11, 0xc7, 0x07, 0, 0, 0, 0, 0xc3);
+    assert_true(t.spoiled);
+    assert_non_null(strstr(t.v->fault.text, "0x10100"));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(devices_see_all_once),
+        TEST(time_is_the_same),
+        TEST(code_that_changes_itself),
+        TEST(faults),
+        TEST(a_loop_and_a_stack),
+        TEST(a_register),
+        TEST(memory),
+        TEST(what_a_device_is_told),
+        TEST(where_it_goes),
+        TEST(a_flag),
+    };
+    struct engine_caps caps;
+
+    if (engine_jit.probe(&caps))
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
