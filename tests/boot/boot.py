@@ -175,6 +175,25 @@ def test_smp(args, start):
     g.want_status(0)
 
 
+def boots_to_prompt(args, start, *more, seconds=BOOT):
+    g = start(linux(args, *more))
+    g.expect(PROMPT, seconds)
+    g.shell('dmesg | grep -c "BUG:\\|Oops\\|general protection"', r'\n0\r\n',
+            seconds)
+    g.type('poweroff\r')
+    g.want_status(0, seconds)
+
+
+def test_stress(args, start):
+    boots_to_prompt(args, start, '-c', '2', '--jit-stress',
+                    'small,flush,smc,eager')
+
+
+def test_check(args, start):
+    """In lock step with the interpreter: twenty times as slow."""
+    boots_to_prompt(args, start, '-c', '2', '--check', seconds=1000)
+
+
 def test_reboot(args, start):
     g = start(linux(args))
     g.expect(PROMPT, BOOT)

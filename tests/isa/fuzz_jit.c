@@ -3,7 +3,9 @@
  * the same registers and memory. All registers and all of the memory must be
  * the same in the end.
  *
- *   fuzz_jit [--count N] [--seed S] [--case N] [--mode 0-4]
+ *   fuzz_jit [--count N] [--seed S] [--case N] [--mode 0-4] [--check 0|1]
+ *
+ * --check 1: under the lock step, which tells the block that differs.
  *
  * Not compared: status flags where an exception ended the program (the jit
  * drops flags that the code after the faulting instruction overwrites), and
@@ -48,14 +50,19 @@ struct fuzz {
 };
 
 static uint64_t case_number, case_seed;
+static bool lock_step;
 
 /* ---- running ---- */
 
 static bool open_side(struct side *s, const struct engine_ops *engine,
                       const struct cpu_model *model)
 {
-    struct vm_config config = {
-        .engine = engine, .model = model, .ncpus = 1, .ram_size = RAM_SIZE};
+    struct vm_config config = {.engine = engine,
+                               .model = model,
+                               .ncpus = 1,
+                               .ram_size = RAM_SIZE,
+                               .tuning.check =
+                                   lock_step && engine == &engine_jit};
     struct err e = {0};
     int rc;
 
@@ -346,6 +353,8 @@ int main(int argc, char **argv)
             case_seed = strtoull(argv[k + 1], NULL, 0);
         else if (!strcmp(argv[k], "--case"))
             only = strtoull(argv[k + 1], NULL, 0);
+        else if (!strcmp(argv[k], "--check"))
+            lock_step = atoi(argv[k + 1]);
         else if (!strcmp(argv[k], "--mode"))
             mode = atoi(argv[k + 1]);
     }

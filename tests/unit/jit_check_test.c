@@ -14,13 +14,13 @@
 #include "engine/jit/jit.h"
 #include "vm/vm.h"
 
-enum { PORT = 0x100, MARK = 0x11223344 };
+enum { PORT = 0x100, MARK = 0x11223344, ELSEWHERE = 0x40000 };
 
 static struct {
     struct vm *vm;
     struct vcpu *v;
     uint8_t *ram;
-    struct region memory, port;
+    struct region memory, port, other;
     struct cpu_model model;
     struct x86_state state;
     unsigned reads, writes;
@@ -196,7 +196,71 @@ static void a_loop_and_a_stack(void **unused)
     assert_true(checked() >= 50);
 }
 
-/* --- what does not --- */
+/* --- code that is not in RAM --- */
+
+/* A page that is somewhere else, and the CPU in it. */
+static void map_elsewhere(void)
+{
+    t.other.name = "other";
+    t.other.size = 0x1000;
+    host_mutex_lock(vm_lock(t.vm));
+    assert_int_equal(space_map(vm_env(t.vm)->mem, ELSEWHERE, &t.other, 0), 0);
+    host_mutex_unlock(vm_lock(t.vm));
+    store_le64(t.ram + TABLES + 0x3000 + (ELSEWHERE >> 12) * 8, ELSEWHERE | 7);
+    t.state.rip = ELSEWHERE;
+    t.state.gpr[RCX] = 20;
+    engine_jit.set(t.v, &t.state, STATE_ALL);
+}
+
+/* mov eax, 5; mov byte [ELSEWHERE + 1], 7; dec ecx; jnz; hlt */
+static const uint8_t overwriting[] = {0xb8, 5,    0,    0,    0,    0xc6,
+                                      0x04, 0x25, 1,    0,    4,    0,
+                                      7,    0xff, 0xc9, 0x75, 0xef, 0xf4};
+
+static void code_in_rom(void **unused)
+{
+    static uint8_t rom[0x1000];
+
+    (void)unused;
+    memcpy(rom, overwriting, sizeof overwriting);
+    t.other.ram = rom;
+    t.other.readonly = true;
+    map_elsewhere();
+    assert_int_equal(engine_jit.run(t.v), STOP_HALT);
+    assert_int_equal(state()->gpr[RAX], 5);
+    assert_int_equal(rom[1], 5);
+    assert_true(checked() >= 20);
+}
+
+static uint64_t code_read(void *dev, uint64_t off, unsigned bytes)
+{
+    (void)dev;
+    (void)bytes;
+    return off < sizeof overwriting ? overwriting[off] : 0xf4;
+}
+
+static void code_write(void *dev, uint64_t off, uint64_t v, unsigned bytes)
+{
+    (void)dev;
+    (void)off;
+    (void)v;
+    (void)bytes;
+    t.writes++;
+}
+
+static void code_in_a_device(void **unused)
+{
+    static const struct region_ops ops = {code_read, code_write, 1, 1};
+
+    (void)unused;
+    t.other.ops = &ops;
+    map_elsewhere();
+    assert_int_equal(engine_jit.run(t.v), STOP_HALT);
+    assert_int_equal(state()->gpr[RAX], 5);
+    assert_int_equal(t.writes, 20);
+}
+
+/* --- what does not agree --- */
 
 static void a_register(void **unused)
 {
@@ -256,6 +320,8 @@ int main(void)
         TEST(code_that_changes_itself),
         TEST(faults),
         TEST(a_loop_and_a_stack),
+        TEST(code_in_rom),
+        TEST(code_in_a_device),
         TEST(a_register),
         TEST(memory),
         TEST(what_a_device_is_told),
