@@ -32,8 +32,9 @@ static uint8_t inner_stack[4096] __attribute__((aligned(16)));
 #define LABEL(name) extern const char name[];
 LABEL(inner_base)
 LABEL(inner_ret)
-LABEL(inner_ret8) LABEL(inner_retw) LABEL(inner_retw4) LABEL(inner_iret)
-    LABEL(inner_iretw) LABEL(user_call) LABEL(user_after_call) LABEL(user_callw)
+LABEL(inner_ret8)
+LABEL(inner_retw) LABEL(inner_retw4) LABEL(inner_iret) LABEL(inner_iretw)
+    LABEL(user_call) LABEL(user_after_call) LABEL(user_callw)
         LABEL(user_after_callw) LABEL(user_jmp) LABEL(user_int)
             LABEL(user_after_int) LABEL(user_ud) LABEL(user_segments)
                 LABEL(ring1) void go_call(void *),
@@ -99,21 +100,6 @@ static uint64_t at_user(const char *label)
     return trap_code(guard(go_user, (void *)offset(label)));
 }
 
-static const char *prefix;
-
-static void named(const char *what, uint64_t got, uint64_t want)
-{
-    static char name[96];
-    unsigned n = 0;
-
-    for (const char *p = prefix; *p; p++)
-        name[n++] = *p;
-    while (*what && n < sizeof name - 1)
-        name[n++] = *what++;
-    name[n] = 0;
-    check(name, got, want);
-}
-
 static bool words_are(unsigned size, unsigned n, const uint32_t *want)
 {
     const uint8_t *p = (const uint8_t *)seen + SEEN_WORDS;
@@ -162,7 +148,7 @@ static void check_calls(void)
                  want[6] = {offset(narrow ? user_after_callw : user_after_call),
                             USER_CODE};
 
-        prefix = calls[n].name;
+        check_prefix = calls[n].name;
         reset();
         set_call_gate(calls[n].type | DPL3, calls[n].sel,
                       offset(calls[n].target), calls[n].params);
@@ -173,13 +159,13 @@ static void check_calls(void)
             want[words++] = USER_STACK;
             released = calls[n].params * size;
         }
-        named("result", at_user(calls[n].code), 0x800000);
-        named("cs", (uint16_t)seen[SEEN_CS / 4], calls[n].cs);
-        named("ss", (uint16_t)seen[SEEN_SS / 4], calls[n].ss);
-        named("bytes pushed", (inner ? INNER_TOP : sp) - seen[SEEN_SP / 4],
+        check("result", at_user(calls[n].code), 0x800000);
+        check("cs", (uint16_t)seen[SEEN_CS / 4], calls[n].cs);
+        check("ss", (uint16_t)seen[SEEN_SS / 4], calls[n].ss);
+        check("bytes pushed", (inner ? INNER_TOP : sp) - seen[SEEN_SP / 4],
               words * size);
-        named("frame", words_are(size, words, want), 1);
-        named("sp after", sp_after, sp + released);
+        check("frame", words_are(size, words, want), 1);
+        check("sp after", sp_after, sp + released);
     }
 }
 
@@ -215,18 +201,18 @@ static void check_ints(void)
         uint32_t want[5] = {offset(user_after_int), USER_CODE, 2, USER_TOP,
                             USER_STACK};
 
-        prefix = ints[n].name;
+        check_prefix = ints[n].name;
         reset();
         set_int_gate(0x92, ints[n].type | DPL3, ints[n].sel,
                      offset(ints[n].target));
-        named("result", at_user(user_int), 0x800000);
-        named("cs", (uint16_t)seen[SEEN_CS / 4], ints[n].cs);
-        named("ss", (uint16_t)seen[SEEN_SS / 4], ints[n].ss);
-        named("bytes pushed",
+        check("result", at_user(user_int), 0x800000);
+        check("cs", (uint16_t)seen[SEEN_CS / 4], ints[n].cs);
+        check("ss", (uint16_t)seen[SEEN_SS / 4], ints[n].ss);
+        check("bytes pushed",
               (ints[n].inner ? INNER_TOP : USER_TOP) - seen[SEEN_SP / 4],
               words * size);
-        named("frame", words_are(size, words, want), 1);
-        named("sp after", sp_after, USER_TOP);
+        check("frame", words_are(size, words, want), 1);
+        check("sp after", sp_after, USER_TOP);
     }
 }
 
@@ -240,7 +226,7 @@ static void check_flags(void)
     } rows[] = {{"flags in an interrupt gate", INT32, 2},
                 {"flags in a trap gate", TRAP32, 2 | FL_IF}};
 
-    prefix = "";
+    check_prefix = "";
     mask_pics();
     for (unsigned n = 0; n < 2; n++) {
         reset();
@@ -249,8 +235,8 @@ static void check_flags(void)
                          :
                          :
                          : "eax", "memory", "cc");
-        named(rows[n].name, seen[SEEN_FLAGS / 4], rows[n].want);
-        named("flags saved", seen[SEEN_WORDS / 4 + 2], 0x4202);
+        check(rows[n].name, seen[SEEN_FLAGS / 4], rows[n].want);
+        check("flags saved", seen[SEEN_WORDS / 4 + 2], 0x4202);
     }
 }
 
@@ -307,7 +293,7 @@ static const struct {
 
 static void check_bad_calls(void)
 {
-    prefix = "";
+    check_prefix = "";
     for (unsigned n = 0; n < sizeof bad_calls / sizeof bad_calls[0]; n++) {
         bool jmp = bad_calls[n].jmp;
 
@@ -321,10 +307,10 @@ static void check_bad_calls(void)
             to.sel = bad_calls[n].to;
         to.offset = offset(inner_ret);
         if (bad_calls[n].from == USER)
-            named(bad_calls[n].name, at_user(jmp ? user_jmp : user_call),
+            check(bad_calls[n].name, at_user(jmp ? user_jmp : user_call),
                   bad_calls[n].want);
         else
-            named(bad_calls[n].name, trap_code(guard(go_call, 0)),
+            check(bad_calls[n].name, trap_code(guard(go_call, 0)),
                   bad_calls[n].want);
     }
 }
@@ -356,7 +342,7 @@ static void check_stacks(void)
     } ways[] = {{"call, ", user_call}, {"int, ", user_int}, {"ud2, ", user_ud}};
 
     for (unsigned w = 0; w < 3; w++) {
-        prefix = ways[w].name;
+        check_prefix = ways[w].name;
         for (unsigned n = 0; n < sizeof stacks / sizeof stacks[0]; n++) {
             reset();
             set_descriptor(BAD, 0, 0xfffff, stacks[n].access, 0xc);
@@ -364,7 +350,7 @@ static void check_stacks(void)
             set_int_gate(0x92, INT32 | DPL3, RING1_CODE, offset(inner_iret));
             set_int_gate(6, INT32, RING1_CODE, offset(inner_iret));
             tss_field(SS1, stacks[n].ss);
-            named(stacks[n].name, at_user(ways[w].code),
+            check(stacks[n].name, at_user(ways[w].code),
                   stacks[n].want | (w == 2));
             set_gate(6, stub_address(6), 0x8e, 0);
         }
@@ -374,7 +360,7 @@ static void check_stacks(void)
         set_int_gate(6, INT32, RING1_CODE, offset(inner_iret));
         set_descriptor(TSS_SEL, (uint32_t)tss, SP1 + 3, 0x89, 0);
         __asm__ volatile("ltr %w0" : : "r"(TSS_SEL));
-        named("tss too short", at_user(ways[w].code),
+        check("tss too short", at_user(ways[w].code),
               0xa0000 | TSS_SEL | (w == 2));
         set_gate(6, stub_address(6), 0x8e, 0);
         set_descriptor(TSS_SEL, (uint32_t)tss, sizeof tss - 1, 0x89, 0);
@@ -420,15 +406,15 @@ static void check_bad_ints(void)
         set_descriptor(BAD, (uint32_t)inner_base, 0xfffff, bad_ints[n].access,
                        0xc);
         set_int_gate(0x92, bad_ints[n].type, bad_ints[n].sel, at);
-        prefix = "int, ";
-        named(bad_ints[n].name,
+        check_prefix = "int, ";
+        check(bad_ints[n].name,
               user ? at_user(user_int) : trap_code(guard(go_int, 0)),
               bad_ints[n].want);
         if (!bad_ints[n].other)
             continue;
-        prefix = "ud2, ";
+        check_prefix = "ud2, ";
         set_int_gate(6, bad_ints[n].type, bad_ints[n].sel, at);
-        named(bad_ints[n].name,
+        check(bad_ints[n].name,
               user ? at_user(user_ud) : trap_code(guard(go_ud, 0)),
               bad_ints[n].other);
         set_gate(6, stub_address(6), 0x8e, 0);
@@ -471,7 +457,7 @@ static void check_returns(void)
     static void (*const ways[])(void *) = {go_iret, go_lret};
 
     for (unsigned w = 0; w < 2; w++) {
-        prefix = w ? "ret, " : "iret, ";
+        check_prefix = w ? "ret, " : "iret, ";
         for (unsigned n = 0; n < sizeof returns / sizeof returns[0]; n++) {
             reset();
             set_descriptor(BAD,
@@ -483,21 +469,21 @@ static void check_returns(void)
             frame[2] = 2;
             frame[3] = USER_TOP;
             frame[4] = returns[n].ss;
-            named(returns[n].name, trap_code(guard(ways[w], 0)),
+            check(returns[n].name, trap_code(guard(ways[w], 0)),
                   returns[n].want);
         }
     }
-    prefix = "";
+    check_prefix = "";
     reset();
     frame[0] = offset(ring1);
     frame[1] = RING1_CODE;
     frame[2] = 2;
     frame[3] = INNER_TOP;
     frame[4] = RING1_DATA;
-    named("iret to ring 1, ret to ring 3", trap_code(guard(go_iret, 0)),
+    check("iret to ring 1, ret to ring 3", trap_code(guard(go_iret, 0)),
           0x800000);
-    named("cs in ring 1", (uint16_t)seen[0], RING1_CODE);
-    named("ss in ring 1", (uint16_t)seen[1], RING1_DATA);
+    check("cs in ring 1", (uint16_t)seen[0], RING1_CODE);
+    check("ss in ring 1", (uint16_t)seen[1], RING1_DATA);
 }
 
 /* Data segments of inner rings are taken away on the way out. */
@@ -519,10 +505,10 @@ static void check_segments(void)
     reset();
     handlers[0x80] = note_segments;
     guard(go_segments, 0);
-    named("outer ring, ds of dpl 0", left[0], 0);
-    named("outer ring, es of dpl 3", left[1], USER_DATA);
-    named("outer ring, fs conforming", left[2], CONFORMING);
-    named("outer ring, gs of dpl 1", left[3], 0);
+    check("outer ring, ds of dpl 0", left[0], 0);
+    check("outer ring, es of dpl 3", left[1], USER_DATA);
+    check("outer ring, fs conforming", left[2], CONFORMING);
+    check("outer ring, gs of dpl 1", left[3], 0);
 }
 
 /* --- double faults --- */
@@ -545,7 +531,7 @@ static void check_double(void)
             if (rows[n].absent[k])
                 set_gate(rows[n].absent[k], stub_address(rows[n].absent[k]),
                          0x0e, 0);
-        named(rows[n].name, at_user(rows[n].code), rows[n].want);
+        check(rows[n].name, at_user(rows[n].code), rows[n].want);
         set_gate(6, stub_address(6), 0x8e, 0);
         set_gate(11, stub_address(11), 0x8e, 0);
     }

@@ -57,8 +57,9 @@ __asm__(".text\n"
 #define LABEL(name) extern const char name[];
 LABEL(inner_ret)
 LABEL(inner_iret)
-LABEL(inner_iret_error) LABEL(user_call) LABEL(after_call) LABEL(user_jmp)
-    LABEL(user_int) LABEL(after_int) LABEL(compat_call) LABEL(after_compat_call)
+LABEL(inner_iret_error)
+LABEL(user_call) LABEL(after_call) LABEL(user_jmp) LABEL(user_int)
+    LABEL(after_int) LABEL(compat_call) LABEL(after_compat_call)
         LABEL(compat_int) LABEL(after_compat_int)
 
             static uint8_t inner_stack[4096] __attribute__((aligned(16)));
@@ -121,21 +122,6 @@ static uint64_t at_user(const char *label, bool compat)
         guard(compat ? go_compat : go_user, (void *)(uintptr_t)label));
 }
 
-static const char *prefix;
-
-static void named(const char *what, uint64_t got, uint64_t want)
-{
-    static char name[96];
-    unsigned n = 0;
-
-    for (const char *p = prefix; *p; p++)
-        name[n++] = *p;
-    while (*what && n < sizeof name - 1)
-        name[n++] = *what++;
-    name[n] = 0;
-    check(name, got, want);
-}
-
 static bool words_are(unsigned n, const uint64_t *want)
 {
     for (unsigned k = 0; k < n; k++)
@@ -169,16 +155,16 @@ static void check_calls(void)
                             calls[n].compat ? USER_CODE32 : USER_CODE64,
                             USER_TOP, USER_DATA};
 
-        prefix = calls[n].name;
+        check_prefix = calls[n].name;
         reset();
         set_call_gate(CALL | DPL3, calls[n].sel, (uint64_t)inner_ret, 0);
-        named("result", at_user(calls[n].code, calls[n].compat), 0x800000);
-        named("cs", seen.cs & 0xffff, calls[n].cs);
-        named("ss", seen.ss & 0xffff, calls[n].ss);
-        named("bytes pushed", (inner ? INNER_TOP : USER_TOP) - seen.sp,
+        check("result", at_user(calls[n].code, calls[n].compat), 0x800000);
+        check("cs", seen.cs & 0xffff, calls[n].cs);
+        check("ss", seen.ss & 0xffff, calls[n].ss);
+        check("bytes pushed", (inner ? INNER_TOP : USER_TOP) - seen.sp,
               inner ? 32 : 16);
-        named("frame", words_are(inner ? 4 : 2, want), 1);
-        named("sp after", sp_after == USER_TOP, 1);
+        check("frame", words_are(inner ? 4 : 2, want), 1);
+        check("sp after", sp_after == USER_TOP, 1);
     }
 }
 
@@ -214,7 +200,7 @@ static void check_bad_calls(void)
 {
     struct table shorter = gdt_table;
 
-    prefix = "";
+    check_prefix = "";
     for (unsigned n = 0; n < sizeof bad_calls / sizeof bad_calls[0]; n++) {
         reset();
         set_descriptor(BAD, 0, 0xfffff, bad_calls[n].access,
@@ -223,27 +209,27 @@ static void check_bad_calls(void)
                       bad_calls[n].offset ? bad_calls[n].offset
                                           : (uint64_t)inner_ret,
                       bad_calls[n].high);
-        named(bad_calls[n].name, at_user(user_call, false), bad_calls[n].want);
+        check(bad_calls[n].name, at_user(user_call, false), bad_calls[n].want);
     }
     reset();
-    named("jmp by gate to an inner ring", at_user(user_jmp, false),
+    check("jmp by gate to an inner ring", at_user(user_jmp, false),
           0xd0000 | INNER64);
     reset();
     shorter.limit = (GATE & ~7) + 14;
     __asm__ volatile("lgdt %0" : : "m"(shorter));
-    named("call, half a gate", at_user(user_call, false), 0xd0080);
+    check("call, half a gate", at_user(user_call, false), 0xd0080);
     __asm__ volatile("lgdt %0" : : "m"(gdt_table));
     /* Ring 1's stack, so that ring 0's is good for the fault. */
     reset();
     set_call_gate(CALL | DPL3, RING1, (uint64_t)inner_ret, 0);
     tss_field(RSP1, FAR_AWAY);
-    named("call, inner stack not canonical", at_user(user_call, false),
+    check("call, inner stack not canonical", at_user(user_call, false),
           0xc0000);
     reset();
     set_call_gate(CALL | DPL3, RING1, (uint64_t)inner_ret, 0);
     set_descriptor(TSS_SEL, (uint32_t)(uintptr_t)tss, RSP1 + 6, 0x89, 0);
     __asm__ volatile("ltr %w0" : : "r"(TSS_SEL));
-    named("call, tss too short", at_user(user_call, false), 0xa0000 | TSS_SEL);
+    check("call, tss too short", at_user(user_call, false), 0xa0000 | TSS_SEL);
     set_descriptor(TSS_SEL, (uint32_t)(uintptr_t)tss, sizeof tss - 1, 0x89, 0);
     __asm__ volatile("ltr %w0" : : "r"(TSS_SEL));
 }
@@ -281,16 +267,16 @@ static void check_ints(void)
                        : ints[n].where == IST2 ? IST_TOP
                                                : USER_TOP;
 
-        prefix = ints[n].name;
+        check_prefix = ints[n].name;
         reset();
         set_int_gate(ints[n].type | DPL3, ints[n].sel, (uint64_t)inner_iret,
                      ints[n].ist);
-        named("result", at_user(ints[n].code, ints[n].compat), 0x800000);
-        named("cs", seen.cs & 0xffff, ints[n].cs);
-        named("ss", seen.ss & 0xffff, ints[n].ss);
-        named("bytes pushed, aligned", (top & ~15ull) - seen.sp, 40);
-        named("frame", words_are(5, want), 1);
-        named("sp after", sp_after == USER_TOP, 1);
+        check("result", at_user(ints[n].code, ints[n].compat), 0x800000);
+        check("cs", seen.cs & 0xffff, ints[n].cs);
+        check("ss", seen.ss & 0xffff, ints[n].ss);
+        check("bytes pushed, aligned", (top & ~15ull) - seen.sp, 40);
+        check("frame", words_are(5, want), 1);
+        check("sp after", sp_after == USER_TOP, 1);
     }
 }
 
@@ -308,7 +294,7 @@ static void check_same(void)
 
     mask_pics();
     for (unsigned n = 0; n < sizeof rows / sizeof rows[0]; n++) {
-        prefix = rows[n].name;
+        check_prefix = rows[n].name;
         reset();
         set_int_gate(rows[n].type, INNER64, (uint64_t)inner_iret, rows[n].ist);
         __asm__ volatile("mov %%rsp, %%rbx; and $-16, %%rsp; push %%rbx;"
@@ -317,12 +303,12 @@ static void check_same(void)
                          : "=r"(sp)
                          :
                          : "rbx", "memory", "cc");
-        named("flags", seen.flags, rows[n].flags);
-        named("flags pushed", seen.words[2], 0x202);
-        named("stack", (rows[n].ist ? IST_TOP & ~15ull : sp & ~15ull) - seen.sp,
+        check("flags", seen.flags, rows[n].flags);
+        check("flags pushed", seen.words[2], 0x202);
+        check("stack", (rows[n].ist ? IST_TOP & ~15ull : sp & ~15ull) - seen.sp,
               40);
-        named("sp pushed", seen.words[3] == sp, 1);
-        named("ss pushed", seen.words[4], DATA32);
+        check("sp pushed", seen.words[3] == sp, 1);
+        check("ss pushed", seen.words[4], DATA32);
     }
 }
 
@@ -395,29 +381,29 @@ static void check_returns(void)
 
     set_gate(0x80, stub_address(0x80), INT | DPL3, 0);
     for (unsigned w = 0; w < 3; w++) {
-        prefix = ways[w].name;
+        check_prefix = ways[w].name;
         for (unsigned n = 0; n < sizeof returns / sizeof returns[0]; n++) {
             set_back(returns[n].cs, returns[n].ss);
             set_descriptor(BAD, 0, 0xfffff, returns[n].access,
                            returns[n].flags);
-            named(returns[n].name, trap_code(guard(ways[w].go, 0)),
+            check(returns[n].name, trap_code(guard(ways[w].go, 0)),
                   returns[n].want);
         }
     }
-    prefix = "iretq, ";
+    check_prefix = "iretq, ";
     set_back(USER_CODE64, USER_DATA);
     back[0] = FAR_AWAY;
-    named("not canonical", trap_code(guard(go_iret, 0)), 0xd0000);
+    check("not canonical", trap_code(guard(go_iret, 0)), 0xd0000);
     set_back(USER_CODE32, USER_DATA);
     back[0] = (uint64_t)after_compat_call;
-    named("to 32-bit code", trap_code(guard(go_iret, 0)), 0x800000);
+    check("to 32-bit code", trap_code(guard(go_iret, 0)), 0x800000);
     set_back(INNER64, 0);
-    named("to cpl 0, ss null", trap_code(guard(go_iret, 0)), 0x800000);
-    named("to cpl 0, ss", ss_after & 0xffff, 0);
-    named("to cpl 0, sp", sp_after == INNER_TOP, 1);
+    check("to cpl 0, ss null", trap_code(guard(go_iret, 0)), 0x800000);
+    check("to cpl 0, ss", ss_after & 0xffff, 0);
+    check("to cpl 0, sp", sp_after == INNER_TOP, 1);
     set_back(INNER64, DATA32);
     __asm__ volatile("pushfq; orq $0x4000, (%rsp); popfq");
-    named("nt", trap_code(guard(go_iret, 0)), 0xd0000);
+    check("nt", trap_code(guard(go_iret, 0)), 0xd0000);
     __asm__ volatile("pushq $2; popfq");
 }
 
@@ -425,15 +411,15 @@ static void check_returns(void)
 
 static void check_stacks(void)
 {
-    prefix = "";
+    check_prefix = "";
     reset();
     set_int_gate(INT | DPL3, RING1, (uint64_t)inner_iret, 0);
     tss_field(RSP1, FAR_AWAY);
-    named("int, inner stack not canonical", at_user(user_int, false), 0xc0000);
+    check("int, inner stack not canonical", at_user(user_int, false), 0xc0000);
     reset();
     set_int_gate(INT | DPL3, INNER64, (uint64_t)inner_iret, 2);
     tss_field(IST2, FAR_AWAY);
-    named("int, ist not canonical", at_user(user_int, false), 0xc0000);
+    check("int, ist not canonical", at_user(user_int, false), 0xc0000);
     /* #SS's own stack is bad as well: #DF, which has an IST. */
     reset();
     set_gate(12, stub_address(12), INT, 2);
@@ -441,8 +427,8 @@ static void check_stacks(void)
     tss_field(IST1, IST_TOP);
     set_int_gate(INT | DPL3, INNER64, (uint64_t)inner_iret, 2);
     tss_field(IST2, FAR_AWAY);
-    named("int, then ss, ist not canonical", at_user(user_int, false), 0x80000);
-    named("df on its ist", IST_TOP - last.at < 256, 1);
+    check("int, then ss, ist not canonical", at_user(user_int, false), 0x80000);
+    check("df on its ist", IST_TOP - last.at < 256, 1);
     set_gate(12, stub_address(12), INT, 0);
 }
 

@@ -18,20 +18,21 @@ enum { CR4_VME = 1 };
 
 #define LABEL(name) extern const char name[];
 LABEL(low_start)
-LABEL(low_end) LABEL(finish_at) LABEL(real_stubs) LABEL(real_ax) LABEL(
-    real_vector) LABEL(real_ip) LABEL(real_int40) LABEL(s_word_end)
-    LABEL(s_byte_end) LABEL(s_dword_end) LABEL(s_addr32) LABEL(
-        s_stack_end) LABEL(s_wrap) LABEL(s_sp_wrap) LABEL(s_esp_high)
-        LABEL(s_push) LABEL(s_pushl) LABEL(s_call) LABEL(s_pushf) LABEL(
-            s_popf_iopl) LABEL(s_pushfl) LABEL(s_int40) LABEL(s_int3)
-            LABEL(s_into) LABEL(s_bound) LABEL(s_bound_in) LABEL(s_div) LABEL(
-                s_ud) LABEL(s_lock) LABEL(s_long) LABEL(s_lldt) LABEL(s_str)
-                LABEL(s_verr) LABEL(s_arpl) LABEL(s_mov_cr0) LABEL(s_smsw) LABEL(
-                    s_lgdt) LABEL(s_cs_write) LABEL(s_cs_read) LABEL(s_segment)
-                    LABEL(s_far_call) LABEL(s_far_ret32) LABEL(s_iret) LABEL(
-                        s_iretl) LABEL(s_jmp_wrap) LABEL(s_jmp_beyond)
-                        LABEL(s_popl_high) LABEL(s_cli) LABEL(s_sti) LABEL(
-                            s_in) LABEL(s_hlt) LABEL(s_popf_if) LABEL(s_popf_tf)
+LABEL(low_end)
+LABEL(finish_at) LABEL(real_stubs) LABEL(real_ax) LABEL(real_vector) LABEL(
+    real_ip) LABEL(real_int40) LABEL(s_word_end) LABEL(s_byte_end)
+    LABEL(s_dword_end) LABEL(s_addr32) LABEL(s_stack_end) LABEL(s_wrap) LABEL(
+        s_sp_wrap) LABEL(s_esp_high) LABEL(s_push) LABEL(s_pushl) LABEL(s_call)
+        LABEL(s_pushf) LABEL(s_popf_iopl) LABEL(s_pushfl) LABEL(s_int40) LABEL(
+            s_int3) LABEL(s_into) LABEL(s_bound) LABEL(s_bound_in) LABEL(s_div)
+            LABEL(s_ud) LABEL(s_lock) LABEL(s_long) LABEL(s_lldt) LABEL(
+                s_str) LABEL(s_verr) LABEL(s_arpl) LABEL(s_mov_cr0)
+                LABEL(s_smsw) LABEL(s_lgdt) LABEL(s_cs_write) LABEL(
+                    s_cs_read) LABEL(s_segment) LABEL(s_far_call)
+                    LABEL(s_far_ret32) LABEL(s_iret) LABEL(s_iretl) LABEL(
+                        s_jmp_wrap) LABEL(s_jmp_beyond) LABEL(s_popl_high)
+                        LABEL(s_cli) LABEL(s_sti) LABEL(s_in) LABEL(
+                            s_hlt) LABEL(s_popf_if) LABEL(s_popf_tf)
                             LABEL(s_popfl) LABEL(s_pushf_if) LABEL(
                                 s_sti_pushf) LABEL(s_iret_if) LABEL(r_idt_limit)
                                 LABEL(r_idt_moved) LABEL(r_a20_off) LABEL(
@@ -65,21 +66,6 @@ extern uint64_t pml4[512], pdpt[512], pd[2048]; /* lib/boot.S */
  */
 #define T(vector, at)         (0x80000000ull | (vector) << 16 | (at))
 #define TE(vector, at, error) (T(vector, at) | (uint64_t)(error) << 32)
-
-static const char *prefix;
-
-static void named(const char *what, uint64_t got, uint64_t want)
-{
-    static char name[96];
-    unsigned n = 0;
-
-    for (const char *p = prefix; *p; p++)
-        name[n++] = *p;
-    while (*what && n < sizeof name - 1)
-        name[n++] = *what++;
-    name[n] = 0;
-    check(name, got, want);
-}
 
 static uint32_t offset(const char *label)
 {
@@ -237,34 +223,34 @@ static const struct {
 static void check_pieces(void)
 {
     for (unsigned n = 0; n < sizeof pieces / sizeof pieces[0]; n++) {
-        prefix = "real, ";
-        named(pieces[n].name, in_real(pieces[n].code, false), pieces[n].real);
-        prefix = "virtual-8086, ";
-        named(pieces[n].name, in_vm86(pieces[n].code, IOPL3), pieces[n].vm86);
-        prefix = "16-bit protected, ";
-        named(pieces[n].name, in_prot16(pieces[n].code), pieces[n].prot);
+        check_prefix = "real, ";
+        check(pieces[n].name, in_real(pieces[n].code, false), pieces[n].real);
+        check_prefix = "virtual-8086, ";
+        check(pieces[n].name, in_vm86(pieces[n].code, IOPL3), pieces[n].vm86);
+        check_prefix = "16-bit protected, ";
+        check(pieces[n].name, in_prot16(pieces[n].code), pieces[n].prot);
     }
 }
 
 static void check_real(void)
 {
-    prefix = "real, ";
-    named("int 40 beyond the table", in_real(r_idt_limit, false), T(13, 20));
-    named("int 40, table moved", in_real(r_idt_moved, false), 0x2011);
-    named("ffff:10 is 0 with a20", in_real(r_a20_on, false), 0);
-    named("ffff:10 is 0 without a20", in_real(r_a20_off, false), 1);
-    named("ffff:10 is 0 with a20 again", in_real(r_a20_on, false), 0);
+    check_prefix = "real, ";
+    check("int 40 beyond the table", in_real(r_idt_limit, false), T(13, 20));
+    check("int 40, table moved", in_real(r_idt_moved, false), 0x2011);
+    check("ffff:10 is 0 with a20", in_real(r_a20_on, false), 0);
+    check("ffff:10 is 0 without a20", in_real(r_a20_off, false), 1);
+    check("ffff:10 is 0 with a20 again", in_real(r_a20_on, false), 0);
 }
 
 static void check_unreal(void)
 {
-    prefix = "unreal, ";
-    named("read at 1 mb", in_real(u_read, true), 0xb002);
-    named("after a load of ds", in_real(u_reload, true), 0xb002);
-    named("stack of 32 bits", in_real(u_stack, true), 1);
-    named("esp does not wrap at 64 kb", in_real(u_esp_wrap, true), 0xfffe);
-    prefix = "real again, ";
-    named("word at ffff", in_real(s_word_end, false), T(13, 0));
+    check_prefix = "unreal, ";
+    check("read at 1 mb", in_real(u_read, true), 0xb002);
+    check("after a load of ds", in_real(u_reload, true), 0xb002);
+    check("stack of 32 bits", in_real(u_stack, true), 1);
+    check("esp does not wrap at 64 kb", in_real(u_esp_wrap, true), 0xfffe);
+    check_prefix = "real again, ";
+    check("word at ffff", in_real(s_word_end, false), T(13, 0));
 }
 
 /* --- virtual-8086 mode: who may do what --- */
@@ -291,15 +277,15 @@ static const struct {
 static void check_trust(void)
 {
     for (unsigned n = 0; n < sizeof trusted / sizeof trusted[0]; n++) {
-        prefix = "iopl 3, ";
-        named(trusted[n].name, in_vm86(trusted[n].code, IOPL3),
+        check_prefix = "iopl 3, ";
+        check(trusted[n].name, in_vm86(trusted[n].code, IOPL3),
               trusted[n].iopl3);
-        prefix = "iopl 0, ";
-        named(trusted[n].name, in_vm86(trusted[n].code, 0), trusted[n].iopl0);
+        check_prefix = "iopl 0, ";
+        check(trusted[n].name, in_vm86(trusted[n].code, 0), trusted[n].iopl0);
     }
-    prefix = "iopl 3, ";
+    check_prefix = "iopl 3, ";
     tss[0x88 + 0x81 / 8] |= 1 << (0x81 & 7);
-    named("in, forbidden", in_vm86(s_in, IOPL3), T(13, 0));
+    check("in, forbidden", in_vm86(s_in, IOPL3), T(13, 0));
     tss[0x88 + 0x81 / 8] = 0;
 }
 
@@ -338,14 +324,14 @@ static void check_vme(void)
     for (unsigned n = 0; n < sizeof vme / sizeof vme[0]; n++) {
         uint64_t got;
 
-        prefix = "vme, ";
+        check_prefix = "vme, ";
         memset(tss + 0x68, 0xff, 0x20);
         if (vme[n].redirect)
             tss[0x68 + 0x40 / 8] &= (uint8_t) ~(1 << (0x40 & 7));
         got = in_vm86(vme[n].code, vme[n].flags);
         if (!(got >> 31 & 1) && (result_flags & FL_VIF))
             got |= VIF_SET;
-        named(vme[n].name, got, vme[n].want);
+        check(vme[n].name, got, vme[n].want);
     }
     set_cr4(get_cr4() & ~CR4_VME);
     memset(tss + 0x68, 0, 0x20);
@@ -417,16 +403,16 @@ static void check_segments(void)
         {NULL, read1, read2, NULL, read4},
         {NULL, write1, write2, NULL, write4}};
 
-    prefix = "segment, ";
+    check_prefix = "segment, ";
     for (unsigned n = 0; n < sizeof segments / sizeof segments[0]; n++) {
         set_descriptor(BAD, segments[n].base, segments[n].limit,
                        segments[n].access, segments[n].flags);
         access_at = segments[n].at;
-        named(segments[n].name,
+        check(segments[n].name,
               trap_code(guard(ways[segments[n].write][segments[n].bytes], 0)),
               segments[n].want);
     }
-    named("null, read", trap_code(guard(read_null, 0)), 0xd0000);
+    check("null, read", trap_code(guard(read_null, 0)), 0xd0000);
 }
 
 /* --- long mode --- */
@@ -483,16 +469,16 @@ static void check_long(void)
         pdpt[n] = (uint32_t)(pd + n * 512) | 7;
     for (unsigned n = 0; n < 2048; n++)
         pd[n] = (uint64_t)n << 21 | 0x87;
-    prefix = "";
+    check_prefix = "";
     for (unsigned n = 0; n < sizeof longs / sizeof longs[0]; n++) {
         set_descriptor(BAD, longs[n].base, 0xfffff, 0x93, 0xc);
-        named(longs[n].name, go_long(longs[n].code, longs[n].kind),
+        check(longs[n].name, go_long(longs[n].code, longs[n].kind),
               longs[n].want);
     }
-    named("after long mode, efer", rdmsr(0xc0000080) & 0x500, 0);
+    check("after long mode, efer", rdmsr(0xc0000080) & 0x500, 0);
     wrmsr(0xc0000080, 0x100);
     set_cr3((uint32_t)pml4);
-    named("pg with lme, without pae", trap_code(guard(set_pg, 0)), 0xd0000);
+    check("pg with lme, without pae", trap_code(guard(set_pg, 0)), 0xd0000);
     wrmsr(0xc0000080, 0);
 }
 
@@ -506,7 +492,7 @@ static void check_lme(void)
     set_cr4(get_cr4() | 1 << 4);
     set_cr3((uint32_t)dir);
     set_cr0(get_cr0() | 1u << 31);
-    named("lme while paging", trap_code(guard(set_lme_paging, 0)), 0xd0000);
+    check("lme while paging", trap_code(guard(set_lme_paging, 0)), 0xd0000);
     set_cr0(get_cr0() & ~(1u << 31));
     set_cr4(get_cr4() & ~(1u << 4));
 }
@@ -523,10 +509,10 @@ void test_main(void)
     check_segments();
     check_long();
     check_lme();
-    prefix = "after long mode, ";
-    named("real, push", in_real(s_push, false), 2);
-    named("real, int 40", in_real(s_int40, false), 0x2011);
-    named("unreal, read at 1 mb", in_real(u_read, true), 0xb002);
-    named("virtual-8086, push", in_vm86(s_push, IOPL3), 2);
-    named("16-bit protected, push", in_prot16(s_push), 2);
+    check_prefix = "after long mode, ";
+    check("real, push", in_real(s_push, false), 2);
+    check("real, int 40", in_real(s_int40, false), 0x2011);
+    check("unreal, read at 1 mb", in_real(u_read, true), 0xb002);
+    check("virtual-8086, push", in_vm86(s_push, IOPL3), 2);
+    check("16-bit protected, push", in_prot16(s_push), 2);
 }

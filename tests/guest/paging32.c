@@ -80,20 +80,6 @@ static uint64_t outcome(enum access how, uint32_t a)
     return vector < 0 || vector == 0x80 ? 0 : trap_code(vector);
 }
 
-static void named(const char *what, uint64_t got, uint64_t want)
-{
-    static char name[80];
-    const char *mode = pae ? "pae: " : "32: ";
-    unsigned n = 0;
-
-    while (*mode)
-        name[n++] = *mode++;
-    while (*what && n < sizeof name - 1)
-        name[n++] = *what++;
-    name[n] = 0;
-    check(name, got, want);
-}
-
 /* --- entries, in either format --- */
 
 static void flush(void)
@@ -146,6 +132,7 @@ static void paging_off(void)
 static void paging_32(void)
 {
     pae = false;
+    check_prefix = "32: ";
     for (unsigned n = 0; n < 16 * 1024; n++)
         low32[n / 1024][n % 1024] = n << 12 | IDENTITY;
     for (unsigned n = 0; n < 16; n++)
@@ -166,6 +153,7 @@ static void make_pae(volatile uint64_t *to, unsigned second)
 static void paging_pae(uint32_t efer)
 {
     pae = true;
+    check_prefix = "pae: ";
     make_pae(pdpt, P);
     wrmsr(EFER, efer);
     set_cr4(get_cr4() | CR4_PAE);
@@ -230,7 +218,7 @@ static void check_rights(bool nx)
         set_cr0(get_cr0() & ~CR0_WP);
         got |= (get_dir(0) & A ? 4 : 0) | (get_table(0) & A ? 2 : 0) |
                (get_table(0) & D ? 1 : 0);
-        named(rights[n].name, got, (uint64_t)want << 4 | rights[n].bits);
+        check(rights[n].name, got, (uint64_t)want << 4 | rights[n].bits);
     }
     set_dir(0, table_address() | IDENTITY);
 }
@@ -244,42 +232,42 @@ static void check_tlb(void)
     write32((uintptr_t)page[0], 1);
     write32((uintptr_t)page[1], 2);
     set_table(0, (uint32_t)page[0] | IDENTITY);
-    named("before", *a, 1);
+    check("before", *a, 1);
     set_table(0, (uint32_t)page[1] | IDENTITY);
-    named("after invlpg", *a, 2);
+    check("after invlpg", *a, 2);
     if (pae)
         table[0] = (uint32_t)page[0] | IDENTITY;
     else
         table32[0] = (uint32_t)page[0] | IDENTITY;
     flush();
-    named("after mov to cr3", *a, 1);
+    check("after mov to cr3", *a, 1);
     set_cr4(get_cr4() | CR4_PGE);
     set_table(0, (uint32_t)page[0] | IDENTITY | G);
-    named("global page", *a, 1);
+    check("global page", *a, 1);
     set_table(0, (uint32_t)page[1] | IDENTITY | G);
-    named("global page after invlpg", *a, 2);
+    check("global page after invlpg", *a, 2);
     if (pae)
         table[0] = (uint32_t)page[0] | IDENTITY;
     else
         table32[0] = (uint32_t)page[0] | IDENTITY;
     set_cr4(get_cr4() & ~CR4_PGE);
-    named("global page after cr4.pge", *a, 1);
+    check("global page after cr4.pge", *a, 1);
     /* Not present to present needs no flush. */
     set_table(1, 0);
-    named("page 1 absent", outcome(READ, WINDOW + 4096), 0xe0000);
+    check("page 1 absent", outcome(READ, WINDOW + 4096), 0xe0000);
     if (pae)
         table[1] = (uint32_t)page[1] | IDENTITY;
     else
         table32[1] = (uint32_t)page[1] | IDENTITY;
-    named("page 1 present", read32(WINDOW + 4096), 2);
+    check("page 1 present", read32(WINDOW + 4096), 2);
     /* An access over the border between two pages, of which one is missing. */
     set_table(1, 0);
     write32(WINDOW + 4092, 0);
-    named("crossing into an absent page",
+    check("crossing into an absent page",
           trap_code(guard(do_cross, (void *)(WINDOW + 4094))), 0xe0002);
-    named("crossing, cr2", last.cr2, WINDOW + 4096);
-    named("crossing, nothing written", read32(WINDOW + 4092), 0);
-    named("unmapped quarter", outcome(WRITE, 0xc0000000), 0xe0002);
+    check("crossing, cr2", last.cr2, WINDOW + 4096);
+    check("crossing, nothing written", read32(WINDOW + 4092), 0);
+    check("unmapped quarter", outcome(WRITE, 0xc0000000), 0xe0002);
 }
 
 /* --- large pages --- */
@@ -292,25 +280,25 @@ static void check_large_32(void)
     /* Without CR4.PSE bit 7 says nothing: a table in LARGE, all zero. */
     memset((void *)LARGE, 0, 4096);
     set_dir(1, LARGE | PS | IDENTITY);
-    named("ps without cr4.pse", outcome(READ, WINDOW_LARGE), 0xe0000);
+    check("ps without cr4.pse", outcome(READ, WINDOW_LARGE), 0xe0000);
     set_cr4(get_cr4() | CR4_PSE);
     set_dir(1, LARGE | PS | IDENTITY);
-    named("4 mb page", *a, 0x1234);
-    named("4 mb page, a and d", get_dir(1) & (A | D), A);
+    check("4 mb page", *a, 0x1234);
+    check("4 mb page, a and d", get_dir(1) & (A | D), A);
     *a = 0x4321;
-    named("4 mb page, a and d, written", get_dir(1) & (A | D), A | D);
-    named("4 mb page, memory", read32(LARGE + 0x123000), 0x4321);
+    check("4 mb page, a and d, written", get_dir(1) & (A | D), A | D);
+    check("4 mb page, memory", read32(LARGE + 0x123000), 0x4321);
     set_dir(1, LARGE | PS | P | W);
-    named("4 mb page, user", outcome(USER_READ, WINDOW_LARGE), 0xe0005);
+    check("4 mb page, user", outcome(USER_READ, WINDOW_LARGE), 0xe0005);
     set_dir(1, LARGE | PS | P | U);
-    named("4 mb page, user write", outcome(USER_WRITE, WINDOW_LARGE), 0xe0007);
+    check("4 mb page, user write", outcome(USER_WRITE, WINDOW_LARGE), 0xe0007);
     set_dir(1, LARGE | PS | IDENTITY | 1 << 21);
-    named("4 mb page, bit 21", outcome(READ, WINDOW_LARGE), 0xe0009);
-    named("4 mb page, bit 21, user write", outcome(USER_WRITE, WINDOW_LARGE),
+    check("4 mb page, bit 21", outcome(READ, WINDOW_LARGE), 0xe0009);
+    check("4 mb page, bit 21, user write", outcome(USER_WRITE, WINDOW_LARGE),
           0xe000f);
     if (cpuid(1, 0).d & 1 << 17) {
         set_dir(1, LARGE | PS | IDENTITY | 1 << 13); /* + 4 GB */
-        named("pse-36, above 4 gb", *a == 0x4321, 0);
+        check("pse-36, above 4 gb", *a == 0x4321, 0);
     }
     set_dir(1, 0);
 }
@@ -321,16 +309,16 @@ static void check_large_pae(void)
 
     write32(LARGE + 0x123000, 0x1234);
     set_dir(2, LARGE | PS | IDENTITY); /* whatever CR4.PSE is */
-    named("2 mb page", *a, 0x1234);
-    named("2 mb page, a and d", get_dir(2) & (A | D), A);
+    check("2 mb page", *a, 0x1234);
+    check("2 mb page, a and d", get_dir(2) & (A | D), A);
     *a = 0x4321;
-    named("2 mb page, a and d, written", get_dir(2) & (A | D), A | D);
+    check("2 mb page, a and d, written", get_dir(2) & (A | D), A | D);
     set_dir(2, LARGE | PS | P | W);
-    named("2 mb page, user", outcome(USER_READ, WINDOW_LARGE), 0xe0005);
+    check("2 mb page, user", outcome(USER_READ, WINDOW_LARGE), 0xe0005);
     set_dir(2, LARGE | PS | IDENTITY | 1 << 13);
-    named("2 mb page, bit 13", outcome(READ, WINDOW_LARGE), 0xe0009);
+    check("2 mb page, bit 13", outcome(READ, WINDOW_LARGE), 0xe0009);
     set_dir(2, LARGE | PS | IDENTITY | 1 << 20);
-    named("2 mb page, bit 20", outcome(WRITE, WINDOW_LARGE), 0xe000b);
+    check("2 mb page, bit 20", outcome(WRITE, WINDOW_LARGE), 0xe000b);
     set_dir(2, 0);
 }
 
@@ -363,24 +351,24 @@ static void check_pdptes(void)
         for (unsigned k = 0; k < 4; k++)
             bad[k] = pdpt[k];
         bad[3] = (uint32_t)pd_window | P | rows[n].bits;
-        named(rows[n].name, trap_code(guard(load_cr3, (void *)bad)),
+        check(rows[n].name, trap_code(guard(load_cr3, (void *)bad)),
               rows[n].want);
         set_cr3((uint32_t)pdpt);
     }
     bad[3] = 0xffe; /* not present: anything goes */
-    named("pdpte not present", trap_code(guard(load_cr3, (void *)bad)), 0xffff);
-    named("pdpte not present, read", outcome(READ, 0xc0000000), 0xe0000);
+    check("pdpte not present", trap_code(guard(load_cr3, (void *)bad)), 0xffff);
+    check("pdpte not present, read", outcome(READ, 0xc0000000), 0xe0000);
     set_cr3((uint32_t)pdpt);
     set_table(0, (uint32_t)page[0] | IDENTITY);
     pdpt[3] = (uint32_t)pd_window | P;
     set_cr3((uint32_t)pdpt);
-    named("pdpte, loaded by mov to cr3", outcome(READ, 0xc0000000), 0);
+    check("pdpte, loaded by mov to cr3", outcome(READ, 0xc0000000), 0);
     /* The registers keep what was loaded. */
     pdpt[3] = 0;
     invlpg(0xc0000000);
-    named("pdpte changed in memory", outcome(READ, 0xc0000000), 0);
+    check("pdpte changed in memory", outcome(READ, 0xc0000000), 0);
     set_cr4(get_cr4() ^ CR4_PGE);
-    named("pdpte, loaded by mov to cr4", outcome(READ, 0xc0000000), 0xe0000);
+    check("pdpte, loaded by mov to cr4", outcome(READ, 0xc0000000), 0xe0000);
     set_cr4(get_cr4() ^ CR4_PGE);
 }
 
@@ -408,7 +396,7 @@ static void check_nx(bool on)
         page[0][0] = 0xc3;
         set_table(0, (uint32_t)page[0] | IDENTITY | rows[n].page);
         set_dir(0, (uint32_t)table | IDENTITY | rows[n].dir);
-        named(rows[n].name, outcome(rows[n].how, WINDOW),
+        check(rows[n].name, outcome(rows[n].how, WINDOW),
               on ? rows[n].on : rows[n].off);
     }
     set_dir(0, (uint32_t)table | IDENTITY);
@@ -428,8 +416,8 @@ static void bad_entry_to_pae(void)
     make_pae(bad, P | W); /* reserved */
     set_cr4(get_cr4() | CR4_PAE);
     set_cr3((uint32_t)bad);
-    named("pg with a bad pdpte", trap_code(guard(set_pg, (void *)1)), 0xd0000);
-    named("pg with a bad pdpte, cr0.pg", get_cr0() >> 31, 0);
+    check("pg with a bad pdpte", trap_code(guard(set_pg, (void *)1)), 0xd0000);
+    check("pg with a bad pdpte, cr0.pg", get_cr0() >> 31, 0);
     paging_off();
 }
 
@@ -441,7 +429,7 @@ void test_main(void)
     check_tlb();
     check_large_32();
     paging_off();
-    named("off: window is elsewhere", read32(WINDOW) == 1, 0);
+    check("off: window is elsewhere", read32(WINDOW) == 1, 0);
 
     bad_entry_to_pae();
     paging_pae(0);
@@ -464,6 +452,6 @@ void test_main(void)
     paging_32(); /* and back */
     set_table(0, (uint32_t)page[0] | IDENTITY);
     set_dir(0, (uint32_t)table32 | IDENTITY);
-    named("again, read", outcome(READ, WINDOW), 0);
+    check("again, read", outcome(READ, WINDOW), 0);
     paging_off();
 }

@@ -39,8 +39,6 @@ static uint64_t ldt[4];
 static uint8_t stack[3][4096] __attribute__((aligned(16)));
 static uint8_t fault_stack[4096] __attribute__((aligned(16)));
 static uint16_t fault_link; /* the task in which the last fault was */
-static const char *prefix;
-
 extern const char task_body[], task_left[], nesting_body[];
 extern const char double_at[];
 extern const char vm86_body[], vm86_after_int[], vm86_hlt[], vm86_end[];
@@ -50,19 +48,6 @@ void go_jmp(void *), go_call(void *), go_int(void *), go_iret(void *);
 void go_double(void *);
 void fault_in_task(unsigned vector, unsigned error);
 void leave_guard(void) __attribute__((noreturn));
-
-static void named(const char *what, uint64_t got, uint64_t want)
-{
-    static char name[96];
-    unsigned n = 0;
-
-    for (const char *p = prefix; *p; p++)
-        name[n++] = *p;
-    while (*what && n < sizeof name - 1)
-        name[n++] = *what++;
-    name[n] = 0;
-    check(name, got, want);
-}
 
 static unsigned type_of(unsigned sel)
 {
@@ -218,7 +203,7 @@ static void check_switch(unsigned n, bool wide)
     bool jmp = ways[n].jmp;
     unsigned type = wide ? TYPE_TSS32 : TYPE_TSS16, link, flags;
 
-    prefix = ways[n].name;
+    check_prefix = ways[n].name;
     reset();
     if (!wide)
         set_tss(TASK_TSS, &task16, sizeof task16, TYPE_TSS16);
@@ -226,26 +211,26 @@ static void check_switch(unsigned n, bool wide)
         to.sel = TASK_GATE;
     leave_by_jmp = jmp;
     __asm__ volatile("mov %0, %%dr7" : : "r"(0x455u)); /* L0 to L3 */
-    named("trap", trap_code(guard(ways[n].go, 0)), 0xffff);
+    check("trap", trap_code(guard(ways[n].go, 0)), 0xffff);
     link = wide ? task32.link : task16.link;
     flags = wide ? task32.flags : task16.flags;
-    named("entered", seen[SEEN_COUNT / 4], 1);
-    named("tr", (uint16_t)seen[SEEN_TR / 4], TASK_TSS);
-    named("ldt", (uint16_t)seen[SEEN_LDT / 4], TASK_LDT);
-    named("flags", seen[SEEN_FLAGS / 4], jmp ? 0x403 : 0x4403);
-    named("registers", registers_right(wide), 1);
-    named("segments", segments_right(wide), 1);
-    named("cr0.ts", seen[SEEN_CR0 / 4] >> 3 & 1, 1);
-    named("dr7", seen[SEEN_DR7 / 4] & 0x55, 0);
-    named("back link", (uint16_t)link, jmp ? 0x1234 : MAIN_TSS);
-    named("type of the old", seen[SEEN_MAIN / 4],
+    check("entered", seen[SEEN_COUNT / 4], 1);
+    check("tr", (uint16_t)seen[SEEN_TR / 4], TASK_TSS);
+    check("ldt", (uint16_t)seen[SEEN_LDT / 4], TASK_LDT);
+    check("flags", seen[SEEN_FLAGS / 4], jmp ? 0x403 : 0x4403);
+    check("registers", registers_right(wide), 1);
+    check("segments", segments_right(wide), 1);
+    check("cr0.ts", seen[SEEN_CR0 / 4] >> 3 & 1, 1);
+    check("dr7", seen[SEEN_DR7 / 4] & 0x55, 0);
+    check("back link", (uint16_t)link, jmp ? 0x1234 : MAIN_TSS);
+    check("type of the old", seen[SEEN_MAIN / 4],
           TYPE_TSS32 | (jmp ? 0 : BUSY));
-    named("type of the new", seen[SEEN_TASK / 4], type | BUSY);
-    named("back, type of the old", type_of(TASK_TSS), type);
-    named("back, type of the new", type_of(MAIN_TSS), TYPE_TSS32 | BUSY);
-    named("back, flags saved", flags & 0x4402, 0x402);
+    check("type of the new", seen[SEEN_TASK / 4], type | BUSY);
+    check("back, type of the old", type_of(TASK_TSS), type);
+    check("back, type of the new", type_of(MAIN_TSS), TYPE_TSS32 | BUSY);
+    check("back, flags saved", flags & 0x4402, 0x402);
     if (!jmp)
-        named("back, ip saved",
+        check("back, ip saved",
               wide ? task32.ip == (uint32_t)task_left
                    : task16.ip == (uint16_t)(uint32_t)task_left,
               1);
@@ -254,16 +239,16 @@ static void check_switch(unsigned n, bool wide)
 
 static void check_nesting(void)
 {
-    prefix = "nested, ";
+    check_prefix = "nested, ";
     reset();
     task32.gpr[0] = 0;
     to.sel = NEST_TSS;
-    named("trap", trap_code(guard(go_call, 0)), 0xffff);
-    named("entered", seen[SEEN_COUNT / 4], 1);
-    named("link of the outer", nest_tss.link, MAIN_TSS);
-    named("link of the inner", task32.link, NEST_TSS);
-    named("outer went on with its registers", seen[SEEN_NEST / 4], 0x11110000);
-    named("types", type_of(NEST_TSS) << 8 | type_of(TASK_TSS), 0x8989);
+    check("trap", trap_code(guard(go_call, 0)), 0xffff);
+    check("entered", seen[SEEN_COUNT / 4], 1);
+    check("link of the outer", nest_tss.link, MAIN_TSS);
+    check("link of the inner", task32.link, NEST_TSS);
+    check("outer went on with its registers", seen[SEEN_NEST / 4], 0x11110000);
+    check("types", type_of(NEST_TSS) << 8 | type_of(TASK_TSS), 0x8989);
 }
 
 /* --- T --- */
@@ -281,16 +266,16 @@ static void on_debug(struct frame *f)
 
 static void check_trap_bit(void)
 {
-    prefix = "trap bit, ";
+    check_prefix = "trap bit, ";
     reset();
     task32.trap = 1;
     task32.flags = 2;
     handlers[1] = on_debug;
     set_dr6(0xffff0ff0);
-    named("trap", trap_code(guard(go_call, 0)), 0xffff);
-    named("#db", debugs, 1);
-    named("before the first instruction", debug_ip == (uintptr_t)task_body, 1);
-    named("dr6", debug_dr6, 0xffff8ff0);
+    check("trap", trap_code(guard(go_call, 0)), 0xffff);
+    check("#db", debugs, 1);
+    check("before the first instruction", debug_ip == (uintptr_t)task_body, 1);
+    check("dr6", debug_dr6, 0xffff8ff0);
     handlers[1] = NULL;
 }
 
@@ -349,7 +334,7 @@ static const struct {
 
 static void check_refused(void)
 {
-    prefix = "";
+    check_prefix = "";
     for (unsigned n = 0; n < sizeof refused / sizeof refused[0]; n++) {
         uint16_t tr;
 
@@ -359,11 +344,11 @@ static void check_refused(void)
         set_task_gate(TASK_GATE, refused[n].gated, refused[n].gate);
         set_gate_selector(0x90, refused[n].gated);
         to.sel = main_tss.link = refused[n].sel ? refused[n].sel : BAD_TSS;
-        named(refused[n].name, trap_code(guard(refused[n].go, 0)),
+        check(refused[n].name, trap_code(guard(refused[n].go, 0)),
               refused[n].want);
         __asm__ volatile("str %0" : "=r"(tr));
         if (tr != MAIN_TSS || seen[SEEN_COUNT / 4])
-            named(" (switched)", tr, MAIN_TSS);
+            check(" (switched)", tr, MAIN_TSS);
     }
 }
 
@@ -404,7 +389,7 @@ static void check_broken(void)
 {
     unsigned theirs = 0, first = 0, n;
 
-    prefix = "new task, ";
+    check_prefix = "new task, ";
     for (n = 0; n < sizeof broken / sizeof broken[0]; n++) {
         reset();
         set_descriptor(BAD_SEG, 0, 0xfffff, broken[n].access, broken[n].flags);
@@ -413,20 +398,20 @@ static void check_broken(void)
         (&task32.ip)[broken[n].seg == IN_LDT ? 16 : 10 + broken[n].seg] =
             broken[n].value;
         faults_by_task(true);
-        named(broken[n].name, trap_code(guard(go_call, 0)), broken[n].want);
+        check(broken[n].name, trap_code(guard(go_call, 0)), broken[n].want);
         faults_by_task(false);
         theirs += fault_link == TASK_TSS && task32.link == MAIN_TSS;
         first += task32.ip == (uint32_t)task_body;
     }
-    named("the faults were its own", theirs, n);
-    named("its ip as it was", first, n);
-    prefix = "";
+    check("the faults were its own", theirs, n);
+    check("its ip as it was", first, n);
+    check_prefix = "";
     reset();
     by_task(8, true);
     set_gate(13, stub_address(13), 0x0e, 0); /* #NP */
-    named("double fault by task gate", trap_code(guard(go_double, 0)), 0x80000);
-    named("double fault's task", fault_link, MAIN_TSS);
-    named("double fault, ip of the old", main_tss.ip == (uint32_t)double_at, 1);
+    check("double fault by task gate", trap_code(guard(go_double, 0)), 0x80000);
+    check("double fault's task", fault_link, MAIN_TSS);
+    check("double fault, ip of the old", main_tss.ip == (uint32_t)double_at, 1);
     by_task(8, false);
     set_gate(13, stub_address(13), 0x8e, 0);
 }
@@ -437,7 +422,7 @@ enum { LOW = 0x7000 };
 
 static void check_vm86(void)
 {
-    prefix = "virtual-8086 task, ";
+    check_prefix = "virtual-8086 task, ";
     reset();
     memcpy((void *)LOW, vm86_body, (size_t)(vm86_end - vm86_body));
     vm86_tss = make_task(0, stack[1]);
@@ -451,18 +436,18 @@ static void check_vm86(void)
     set_gate_selector(0x91, TASK_TSS);
     to.sel = VM86_TSS;
     faults_by_task(true);
-    named("hlt", trap_code(guard(go_call, 0)), 0xd0000);
+    check("hlt", trap_code(guard(go_call, 0)), 0xd0000);
     faults_by_task(false);
-    named("in the task", fault_link, VM86_TSS);
-    named("int through a gate", seen[SEEN_COUNT / 4], 1);
-    named("link of int's task", task32.link, VM86_TSS);
-    named("flags in int's task", seen[SEEN_FLAGS / 4], 0x4403);
-    named("link", vm86_tss.link, MAIN_TSS);
-    named("ip", vm86_tss.ip, (uint32_t)(vm86_hlt - vm86_body));
-    named("flags", vm86_tss.flags & 0x23000, FL_VM | FL_IOPL3);
-    named("nt", vm86_tss.flags & FL_NT, FL_NT);
-    named("ax", (uint16_t)vm86_tss.gpr[0], 0x1235);
-    named("cs, ds, gs",
+    check("in the task", fault_link, VM86_TSS);
+    check("int through a gate", seen[SEEN_COUNT / 4], 1);
+    check("link of int's task", task32.link, VM86_TSS);
+    check("flags in int's task", seen[SEEN_FLAGS / 4], 0x4403);
+    check("link", vm86_tss.link, MAIN_TSS);
+    check("ip", vm86_tss.ip, (uint32_t)(vm86_hlt - vm86_body));
+    check("flags", vm86_tss.flags & 0x23000, FL_VM | FL_IOPL3);
+    check("nt", vm86_tss.flags & FL_NT, FL_NT);
+    check("ax", (uint16_t)vm86_tss.gpr[0], 0x1235);
+    check("cs, ds, gs",
           vm86_tss.seg[CS] == LOW >> 4 && vm86_tss.seg[DS] == LOW >> 4 &&
               vm86_tss.seg[GS] == LOW >> 4,
           1);

@@ -40,6 +40,7 @@
 void print(const char *text);
 void print_hex(uint64_t v);
 void check(const char *name, uint64_t got, uint64_t want);
+extern const char *check_prefix; /* before each name; "" to begin with */
 /* For what this CPU does not offer: prints "name: none". */
 void absent(const char *name);
 void finish(void) __attribute__((noreturn));

@@ -23,6 +23,7 @@ enum { WORDS = 1 };
 static uint64_t idt[256 * WORDS] __attribute__((aligned(16)));
 static uint8_t kernel_stack[16384] __attribute__((aligned(16)));
 static unsigned checks, failures;
+const char *check_prefix = "";
 
 void *memcpy(void *to, const void *from, size_t n)
 {
@@ -81,6 +82,7 @@ static void print_decimal(unsigned v)
 void check(const char *name, uint64_t got, uint64_t want)
 {
     checks++;
+    print(check_prefix);
     print(name);
     print(": ");
     print_hex(got);
