@@ -13,6 +13,7 @@
 
 #include "base/bits.h"
 #include "x86/mem.h"
+#include "x86/split_lock.h"
 
 /* --- general registers --- */
 /* reg 0x10 + n with size 1 is AH, CH, DH, BH. */
@@ -156,8 +157,10 @@ static ALWAYS_INLINE void op_update(struct cpu *c, const struct insn *i,
  */
 struct lock {
     gva_t a;
-    void *host; /* NULL: the rare way, with everyone else held off */
+    void *host; /* NULL: the rare way, with others of its kind held off */
     unsigned n;
+    bool in_ram; /* then: by split */
+    struct split_lock split;
 };
 
 static inline void lock_begin(struct cpu *c, struct lock *l, gva_t a,
@@ -174,8 +177,10 @@ static inline void lock_begin(struct cpu *c, struct lock *l, gva_t a,
     if (a & (n - 1))
         l->host = NULL;
 #endif
-    if (!l->host)
-        mem_rmw_begin(c, a, n);
+    if (l->host)
+        return;
+    mem_rmw_begin(c, a, n);
+    l->in_ram = (a & 63) + n > 64 && split_begin(c, &l->split, a, n);
 }
 
 /* Guest order to host order and back. */
@@ -189,12 +194,12 @@ static inline uint64_t lock_swap(uint64_t v, unsigned n)
     return load_le(b + 8 - n, n);
 }
 
-static inline uint64_t lock_read(struct cpu *c, const struct lock *l)
+static inline uint64_t lock_read(struct cpu *c, struct lock *l)
 {
     uint64_t v;
 
     if (unlikely(!l->host))
-        return mem_read(c, l->a, l->n);
+        return l->in_ram ? split_read(&l->split) : mem_read(c, l->a, l->n);
     switch (l->n) {
     case 1: v = __atomic_load_n((uint8_t *)l->host, __ATOMIC_SEQ_CST); break;
     case 2: v = __atomic_load_n((uint16_t *)l->host, __ATOMIC_SEQ_CST); break;
@@ -231,13 +236,16 @@ static inline bool lock_exchange_if(void *p, unsigned n, uint64_t old,
 }
 
 /* Stores v if the memory still holds old; false: begin again with a read. */
-static inline bool lock_commit(struct cpu *c, const struct lock *l,
-                               uint64_t old, uint64_t v)
+static inline bool lock_commit(struct cpu *c, struct lock *l, uint64_t old,
+                               uint64_t v)
 {
     if (likely(l->host))
         return lock_exchange_if(l->host, l->n, lock_swap(old, l->n),
                                 lock_swap(v, l->n));
-    mem_write(c, l->a, v, l->n);
+    if (!l->in_ram)
+        mem_write(c, l->a, v, l->n);
+    else if (!split_commit(&l->split, v))
+        return false;
     mem_rmw_end(c);
     return true;
 }

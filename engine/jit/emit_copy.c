@@ -220,6 +220,13 @@ static void emit_planned(struct trans *t, const struct copy *c)
             emit_put(t, c->moved[n].guest, c->moved[n].host);
 }
 
+/* Over the end of a cache line hosts lock slowly, or kill who tries: only
+   aligned ones are copied. */
+static bool is_locked(const struct insn *i)
+{
+    return (i->flags & INSN_LOCK) || insn_opcode(i)->body == op_xchg;
+}
+
 bool emit_copy(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
@@ -241,8 +248,9 @@ bool emit_copy(struct trans *t, const struct insn *i)
         unsigned n = i->opnd[mem].size;
         struct access a = {.i = i,
                            .bytes = (uint8_t)n,
-                           .align =
-                               row->props & OP_ALIGN ? (uint8_t)(n - 1) : 0,
+                           .align = row->props & OP_ALIGN || is_locked(i)
+                                        ? (uint8_t)(n - 1)
+                                        : 0,
                            .write = writes_operand(row, (unsigned)mem)};
 
         p = emit_access(t, &a, wants_flags);

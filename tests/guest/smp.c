@@ -3,7 +3,14 @@
 
 extern volatile uint64_t pd[];
 
-enum { CPUS = 4, ROUNDS = 2000, SHOTS = 20, SHOOT = 0x41, WAKE = 0x42 };
+enum {
+    CPUS = 4,
+    ROUNDS = 2000,
+    HALVES = 10000,
+    SHOTS = 20,
+    SHOOT = 0x41,
+    WAKE = 0x42
+};
 
 static volatile unsigned stage, done;
 static volatile uint64_t counter, exchanged, taken[CPUS];
@@ -13,6 +20,7 @@ static struct {
     volatile uint64_t a, b;
 } __attribute__((aligned(16))) pair;
 static uint8_t straddling[256] __attribute__((aligned(64)));
+static uint8_t split[8192] __attribute__((aligned(4096)));
 static uint32_t lock, guarded;
 static volatile uint8_t *window = (uint8_t *)(1ul << 30);
 static uint8_t frames[2][2 << 20] __attribute__((aligned(2 << 20)));
@@ -80,6 +88,30 @@ static void atomics(unsigned n)
     }
 }
 
+/*
+ * Eight bytes over the end of a line and of a page, changed as one by some and
+ * half by half by others: nothing gets lost.
+ */
+static void halves(unsigned n)
+{
+    uint64_t *at[] = {(uint64_t *)(split + 60), (uint64_t *)(split + 4092)};
+
+    for (unsigned k = 0; k < HALVES; k++)
+        for (unsigned j = 0; j < 2; j++) {
+            uint32_t *half = (uint32_t *)at[j];
+
+            if (n & 1) {
+                __asm__ volatile("lock incl %0" : "+m"(half[0])::"memory");
+                __asm__ volatile("lock incl %0" : "+m"(half[1])::"memory");
+            } else {
+                __asm__ volatile("lock addq %1, %0"
+                                 : "+m"(*at[j])
+                                 : "r"(0x100000001ull)
+                                 : "memory");
+            }
+        }
+}
+
 /* CPU 0 switches a mapping and shoots; the others must see the new page. */
 static void shoot_down(unsigned n)
 {
@@ -145,6 +177,8 @@ static void cpu_main(unsigned n)
     meet();
     atomics(n);
     meet();
+    halves(n);
+    meet();
     if (n)
         sti();
     shoot_down(n);
@@ -169,6 +203,10 @@ void test_main(void)
           taken[0] + taken[1] + taken[2] + taken[3], CPUS * ROUNDS - 1);
     check("lock cmpxchg16b, low", pair.a, CPUS * ROUNDS);
     check("lock cmpxchg16b, high", pair.b, 3 * CPUS * ROUNDS);
+    check("lock add, lock inc of halves over a line's end",
+          *(uint64_t *)(split + 60), CPUS * HALVES * 0x100000001ull);
+    check("lock add, lock inc of halves over a page's end",
+          *(uint64_t *)(split + 4092), CPUS * HALVES * 0x100000001ull);
     check("under a spin lock", guarded, CPUS * ROUNDS);
     check("stale reads after shoot-downs", stale, 0);
     check("old code run", wrong_code, 0);
