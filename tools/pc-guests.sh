@@ -3,6 +3,8 @@
 # Debian packages:
 #   build/guest-pc/installer-amd64.iso, installer-i386.iso
 #       what mini.iso is: the installer's netboot files and isolinux
+#   build/guest-pc/memtest86+x64.iso, grub-rescue-cdrom.iso, -floppy.img
+#   build/guest-pc/freedos.img   a floppy, from the file that $FREEDOS names
 # Once made, needs no network.
 set -eu
 . tools/fetch.sh
@@ -35,3 +37,22 @@ installer() { # ARCHITECTURE
 
 installer amd64
 installer i386
+
+packaged() { # PACKAGE FILE…
+    package=$1
+    shift
+    tmp=$(mktemp -d)
+    fetch_for
+    fetch_unpack "$package" "$tmp"
+    for file; do
+        cp "$tmp/usr/lib/$file" "$out/"
+    done
+    rm -rf "$tmp"
+}
+
+[ -f "$out/memtest86+x64.iso" ] ||
+    packaged memtest86+ memtest86+/memtest86+x64.iso
+[ -f "$out/grub-rescue-floppy.img" ] ||
+    packaged grub-rescue-pc grub-rescue/grub-rescue-cdrom.iso \
+        grub-rescue/grub-rescue-floppy.img
+[ -z "${FREEDOS:-}" ] || cp "$FREEDOS" "$out/freedos.img"

@@ -7,7 +7,7 @@ set -eu
 build="meson ninja-build pkg-config gcc libc6-dev python3 acpica-tools nasm
 zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libbz2-dev liburing-dev
 libjansson-dev libpng-dev libncurses-dev libvncserver-dev libslirp-dev"
-guest="busybox-static cpio xz-utils gzip seabios"
+guest="busybox-static cpio xz-utils gzip seabios ovmf"
 test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
 gcc-multilib libc6-dev-i386"
 debian="mmdebstrap e2fsprogs"

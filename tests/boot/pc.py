@@ -13,13 +13,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 from vm import VM, Failed
 
 # Seconds, on a busy machine: to a boot loader, to an installer's first
-# question, from one question to the next.
-LOADER, INSTALLER, STEP = 180, 900, 240
+# question, from one question to the next; for a pass over a small memory.
+LOADER, INSTALLER, STEP, MEMTEST = 180, 900, 240, 1200
 
 
 class Skip(Exception):
@@ -55,6 +56,83 @@ def test_nothing(start, args):
         vm.type('abc')
         vm.send(b'{"command": "key", "args": {"keys": "ctrl-alt-delete"}}\n')
         vm.want_end(0, LOADER)  # its handler resets the machine
+
+
+def test_freedos(start, args):
+    """FreeDOS from a floppy: its prompt, and commands typed to it."""
+    with start(['--floppy', medium(args, 'freedos.img') + ',ro', '-m', '16M']) as vm:
+        vm.wait_text(r'^A:\\>', LOADER)
+        vm.type('ver\n')
+        vm.wait_text(r'FreeCom version', STEP)
+        vm.type('dir\n')
+        vm.wait_text(r'COMMAND +COM', STEP)
+
+
+def memtest(start, words):
+    """memtest86+ through its first pass, without an error."""
+    with start(words) as vm:
+        vm.wait_text(r'<Enter> to start', LOADER)
+        vm.key('enter')
+        vm.wait_text(r'Pass: +1 +Errors: 0', MEMTEST)
+
+
+def test_memtest(start, args):
+    memtest(start, ['--cdrom', medium(args, 'memtest86+x64.iso'), '-m', '8M'])
+
+
+def grub(start, words, drive):
+    with start(words + ['-m', '64M']) as vm:
+        vm.wait_text(r'GNU GRUB', LOADER)
+        vm.key('c')
+        vm.wait_text(r'^grub>', STEP)
+        vm.type('ls\n')
+        vm.wait_text(drive, STEP)
+
+
+def test_grub_cdrom(start, args):
+    grub(start, ['--cdrom', medium(args, 'grub-rescue-cdrom.iso')], r'\(cd')
+
+
+def test_grub_floppy(start, args):
+    grub(start, ['--floppy', medium(args, 'grub-rescue-floppy.img') + ',ro'],
+         r'\(fd0\)')
+
+
+def wait_serial(vm, folder, pattern, seconds):
+    """Waits for text on the serial line, which goes to a file."""
+    end = time.monotonic() + seconds
+    while True:
+        with open(folder + '/serial', 'rb') as f:
+            text = f.read().decode('ascii', 'replace')
+        # A terminal's colours and cursor moves are of no interest here.
+        text = re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', text)
+        if re.search(pattern, text):
+            return
+        if vm.p.poll() is not None or time.monotonic() > end:
+            raise Failed(f'no {pattern!r} on the serial line: {text[-500:]}')
+        time.sleep(0.2)
+
+
+def test_uefi(start, args):
+    """OVMF to its shell, which powers off; its settings are kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ['--firmware', f'uefi,vars={folder}/vars.fd', '-m', '256M',
+                 '--serial', f'file:{folder}/serial']
+        for mark in ('one', 'two'):
+            with start(words) as vm:
+                wait_serial(vm, folder, r'Shell> *$', LOADER)
+                if vm.ask('info')['screen']['kind'] != 'graphics':
+                    raise Failed('the screen shows no picture')
+                if mark == 'two':
+                    vm.type('set lodge\n')
+                    wait_serial(vm, folder, r'lodge *= *kept', STEP)
+                else:
+                    vm.type('set lodge kept\n')
+                    wait_serial(vm, folder, r'kept\s+Shell> *$', STEP)
+                # It ends while this is being typed.
+                vm.send(b'{"command": "type", "args": '
+                        b'{"text": "reset -s\\n"}}\n')
+                vm.want_end(0, STEP)
 
 
 def installer(start, args, architecture):
@@ -107,7 +185,7 @@ def main():
         print(f'skipped: {e}')
         return 77
     except Failed as e:
-        if 'seabios' in str(e):
+        if re.search('package (seabios|ovmf)', str(e)):
             print(f'skipped: {e}')
             return 77
         print(f'{args.test} {args.engine}: {e}')
