@@ -291,17 +291,14 @@ static void write_reg(struct ide_channel *c, unsigned off, uint8_t v)
     }
 }
 
-static bool nobody(const struct ide_channel *c)
-{
-    return !c->drive[0].present && !c->drive[1].present;
-}
-
 static uint8_t read_status(const struct ide_channel *c)
 {
     if (c->drive[c->selected].present)
         return c->reg[c->selected].status;
-    /* Device 0 answers for device 1 that is not there: §9.16.1. */
-    return c->drive[0].present ? 0 : NOBODY;
+    /* Device 0 answers for device 1 that is not there: §9.16.1. A channel
+       without any shows no bit on which firmware would wait: OVMF does, for
+       half a minute, when the bus floats at 0x7f. */
+    return 0;
 }
 
 static uint8_t read_reg(struct ide_channel *c, unsigned off)
@@ -310,7 +307,7 @@ static uint8_t read_reg(struct ide_channel *c, unsigned off)
     const struct ata_tf *r = &c->reg[here ? c->selected : 0];
     unsigned up = c->device_control & HOB ? 1 : 0;
 
-    if (nobody(c) || (!here && !c->drive[0].present))
+    if (off != R_STATUS && !here && !c->drive[0].present)
         return NOBODY;
     switch (off) {
     case R_ERROR: return r->error;
@@ -404,7 +401,7 @@ static uint64_t control_read(void *dev, uint64_t off UNUSED,
 {
     struct ide_channel *c = dev;
 
-    return nobody(c) ? NOBODY : read_status(c);
+    return read_status(c);
 }
 
 static void control_write(void *dev, uint64_t off UNUSED, uint64_t v,
