@@ -243,7 +243,8 @@ static const struct pci_reg piix_ide_regs[] = {
     {PCI_COMMAND, 2, 0x0000, PCI_CMD_IO | PCI_CMD_MASTER, 0},
     {PCI_STATUS, 2, PCI_STS_FAST_B2B | PCI_STS_DEVSEL_MEDIUM, 0, 0x3800},
     {PCI_CACHE_LINE, 1, 0, 0, 0},
-    {IDETIM, 4, 0, 0xf3fff3ff, 0},
+    /* The chip has both channels off after reset; OVMF expects them on. */
+    {IDETIM, 4, (uint32_t)IDETIM_ON << 16 | IDETIM_ON, 0xf3fff3ff, 0},
     {SIDETIM, 1, 0, 0xff, 0},
     PCI_REG_END,
 };
