@@ -276,6 +276,7 @@ static uint64_t as_rip(const struct block *b, uint64_t rip)
 
 static void note_undefined(struct check *k, const struct opcode *row)
 {
+    k->unclear |= (row->flags_read & k->undefined) != 0;
     k->undefined |= row->flags_undefined;
     k->undefined &= (uint16_t) ~(row->flags_written & ~row->flags_undefined);
 }
@@ -295,11 +296,11 @@ static bool follow_block(struct check *k, struct block *b)
         const struct insn *i = &b->insn[n];
         uint64_t end = c->s.rip, next = as_rip(b, rip + i->pos + i->len);
 
+        note_undefined(k, insn_opcode(i));
         c->insn = i;
         i->fn(c, i);
         c->insn = NULL;
         k->steps++;
-        note_undefined(k, insn_opcode(i));
         if (n + 1u == b->n)
             return arrived(k, UNWIND_NONE);
         c->s.rip = next;
@@ -398,6 +399,7 @@ static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
     k->overflow = k->diverged = k->same = k->last_time = false;
     k->steps = k->npages = k->naccesses = k->replayed = 0;
     k->undefined = 0;
+    k->unclear = false;
 }
 
 /* On from here: the interpreter's state, the flags of the translation. */
@@ -414,6 +416,22 @@ static void finish(struct check *k)
     o->ran = ran(c);
     c->s.rflags = k->jit.s.rflags;
     c->s.sti_shadow = k->jit.s.sti_shadow;
+}
+
+/* Who reads what is undefined may do as the translation did. */
+static void follow_translation(struct check *k)
+{
+    struct cpu *c = &k->cpu->ic.cpu;
+
+    for (unsigned n = 0; n < k->npages; n++) {
+        memcpy(k->page[n].ram, k->page[n].after, PAGE_SIZE);
+        jit_forget_range(k->cpu->jit, k->page[n].gpa, PAGE_SIZE);
+    }
+    memcpy(&c->s, &k->jit.s, k->bytes);
+    c->flags_op = FLAGS_READY;
+    c->insn = NULL;
+    x86_mode_changed(c);
+    of(k->cpu)->flags_apart = 0;
 }
 
 static void fail(struct check *k)
@@ -446,21 +464,23 @@ void check_block(struct jit_cpu *j, const struct jit_block *b)
         keep_memory(k);
         undo(k);
         run_again(k);
-        if (!k->same)
+        if (!k->same && !k->unclear)
             run_to_difference(k);
     }
     k->phase = CHECK_IDLE;
     c->outside = NULL;
     host_mutex_unlock(lock);
-    if (!k->overflow && !k->same) {
+    if (!k->overflow && !k->same && !k->unclear) {
         fail(k);
         return;
     }
-    if (!k->overflow)
+    if (k->overflow)
+        of(j)->flags_apart = 0;
+    else if (k->same)
         finish(k);
     else
-        of(j)->flags_apart = 0;
-    j->stats.checked += !k->overflow;
+        follow_translation(k);
+    j->stats.checked += k->same;
     if (k->jit.how != UNWIND_NONE) {
         c->exc = k->jit.exc;
         x86_unwind(c, k->jit.how);

@@ -72,7 +72,8 @@ struct check {
     uint32_t mode_key;
     uint8_t tlb_mode;
     unsigned steps;
-    uint16_t undefined; /* flags that the instructions leave so */
+    uint16_t undefined; /* flags that the instructions leave so, */
+    bool unclear;       /* and that one of them reads */
     struct check_page *page;
     unsigned npages;
     struct outside_access *access;

@@ -83,14 +83,21 @@ struct jit_insn *trans_insn(struct trans *t, const struct insn *i)
 
 /* --- bodies --- */
 
+static bool leaves_vectors(const struct opcode *row)
+{
+    return (row->props & (OP_COPY | OP_STACK | OP_STRING)) &&
+           !(row->props & (OP_SYSTEM | OP_ENDS | OP_X87 | OP_MMX | OP_SSE |
+                           OP_AVX | OP_AVX512));
+}
+
 void emit_body(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
     uint16_t needed = flags_needed(t, i);
     struct jit_insn *ji;
 
-    /* What changes vector control state makes the next user look again. */
-    if (row->props & (OP_SYSTEM | OP_ENDS | OP_X87 | OP_SSE))
+    /* What may change vector control state makes the next user look again. */
+    if (!leaves_vectors(row))
         t->fp = 0;
     if (row->props & (OP_SYSTEM | OP_ENDS))
         needed = FLAGS_STATUS;

@@ -32,7 +32,7 @@ enum {
     JIT_CODE = 128u << 20,  /* bytes of code memory */
     JIT_META = 128u << 20,  /* bytes of what describes it */
     JIT_ROOM = 32u << 10,   /* at least, for one block */
-    JIT_SMALL = 256u << 10, /* of both, under stress */
+    JIT_SMALL = 1u << 20,   /* of both, under stress */
     JIT_HASH = 1 << 18,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
     JIT_IBTC = 1 << 14,  /* indirect branch targets, by RIP */

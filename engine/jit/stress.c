@@ -17,7 +17,7 @@ void jit_stress(struct jit_cpu *j, gpa_t a)
 {
     uint32_t what = j->jit->tuning->stress;
 
-    if ((what & STRESS_FLUSH) && one_in(j, 512))
+    if ((what & STRESS_FLUSH) && one_in(j, 4096))
         jit_flush_world(j);
     if ((what & STRESS_SMC) && one_in(j, 16))
         jit_forget_range(j->jit, a & PAGE_MASK, PAGE_SIZE);
