@@ -320,6 +320,43 @@ static void fill(struct decoder *d, struct insn *i)
         i->layout |= 0x80 | (d->pos - 1) << 2;
 }
 
+static bool has_table(const struct decoder *d)
+{
+    if (d->encoding == ENC_LEGACY)
+        return true;
+    return d->map >= MAP_0F &&
+           d->map <= (d->encoding == ENC_VEX ? MAP_0F3A : MAP_M6);
+}
+
+/* The immediate of an opcode that has no row, as CPUs count it. */
+static unsigned lost_immediate(const struct decoder *d)
+{
+    static const struct {
+        uint8_t byte, bytes, wide; /* wide: with operands of 32 bits */
+    } rows[] = {{0x82, 1, 1}, {0x9a, 4, 6}, {0xc6, 1, 1}, {0xc7, 2, 4},
+                {0xd4, 1, 1}, {0xd5, 1, 1}, {0xea, 4, 6}};
+
+    if (d->map == MAP_0F3A)
+        return d->has_modrm;
+    for (unsigned n = 0; !d->map && n < ARRAY_LEN(rows); n++)
+        if (rows[n].byte == d->byte)
+            return d->opsize == (d->mode == DECODE_16) ? rows[n].wide
+                                                       : rows[n].bytes;
+    return 0;
+}
+
+/* What is undefined is as long as it would be: over 15 bytes it is #GP. */
+static void skip_operands(struct decoder *d)
+{
+    if (!d->has_modrm && (d->map == MAP_0F38 || d->map == MAP_0F3A)) {
+        d->has_modrm = true; /* as all of those maps */
+        d->modrm = d->bytes[d->pos++];
+    }
+    if (d->has_modrm)
+        decode_skip_address(d, address_size(d));
+    d->pos += lost_immediate(d);
+}
+
 /* A missing byte was read as zero; it must not be what decides. */
 static enum decode_result outcome(struct decoder *d, struct insn *i, bool ok)
 {
@@ -339,10 +376,13 @@ enum decode_result x86_decode(struct insn *out, const uint8_t *bytes, size_t n,
     memcpy(d.bytes, bytes, d.n);
     memset(out, 0, sizeof *out);
     read_prefixes(&d);
-    ok = read_encoding(&d) && find_row(&d);
-    if (ok) {
+    ok = read_encoding(&d);
+    if (has_table(&d) && find_row(&d)) {
         fill(&d, out);
-        ok = decode_operands(&d, out) && allowed(&d, out);
+        ok = decode_operands(&d, out) && ok && allowed(&d, out);
+    } else {
+        skip_operands(&d);
+        ok = false;
     }
     memcpy(out->raw, d.bytes, INSN_MAX);
     return outcome(&d, out, ok);

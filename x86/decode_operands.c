@@ -152,6 +152,17 @@ static bool decode_address(struct decoder *d, struct insn *i, unsigned memory,
     return true;
 }
 
+void decode_skip_address(struct decoder *d, unsigned asize)
+{
+    struct insn unused = {
+        .asize = (uint8_t)asize, .base = REG_NONE, .index = REG_NONE};
+
+    if (modrm_mod(d) == 3)
+        return;
+    d->encoding = ENC_LEGACY; /* no row says how a displacement scales */
+    decode_address(d, &unused, 0, false);
+}
+
 /* The whole address stands in the instruction. */
 static void decode_moffs(struct decoder *d, struct insn *i)
 {

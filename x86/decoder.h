@@ -52,6 +52,8 @@ static inline unsigned modrm_rm(const struct decoder *d)
     return d->modrm & 7;
 }
 
+/* Past SIB and displacement, if ModRM names memory. */
+void decode_skip_address(struct decoder *d, unsigned asize);
 /* Fills operands, address and immediates; false: #UD. */
 bool decode_operands(struct decoder *d, struct insn *i);
 

@@ -74,9 +74,9 @@ static void test_modes(void **state)
     is(DECODE_32, "63d8", "arpl");
     is_ud(DECODE_64, "d6");
     is(DECODE_32, "d6", "salc");
-    is_ud(DECODE_64, "8200");
+    is_ud(DECODE_64, "820000");
     is(DECODE_32, "82c001", "add");
-    is_ud(DECODE_64, "ea00000000");
+    is_ud(DECODE_64, "ea000000000000");
 }
 
 static void test_length(void **state)
@@ -95,6 +95,46 @@ static void test_length(void **state)
     assert_int_equal(decode(DECODE_64, "2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e90"),
                      DECODE_TOOLONG);
     assert_int_equal(decode(DECODE_64, "6666"), DECODE_MORE);
+}
+
+/* What is undefined has a length too, as measured: over 15 bytes it is #GP. */
+static void test_undefined_length(void **state)
+{
+    static const struct {
+        enum decode_mode mode;
+        const char *text;
+        unsigned length;
+    } rows[] = {
+        {DECODE_64, "0f0a", 2},
+        {DECODE_64, "c68c240000000000", 8},
+        {DECODE_64, "febc2400000000", 7},
+        {DECODE_64, "8200", 3},
+        {DECODE_64, "9a000000000000", 7},
+        {DECODE_64, "06", 1},
+        {DECODE_64, "0f38ff842400000000", 9},
+        {DECODE_64, "0f3aff84240000000000", 10},
+        {DECODE_64, "8f8c2400000000", 7},
+        {DECODE_64, "66c5f858c0", 5},
+        {DECODE_64, "f3c5f858842400000000", 10},
+        {DECODE_64, "c4e278ff842400000000", 10},
+        {DECODE_64, "f00f0b", 3},
+    };
+    char text[80];
+
+    (void)state;
+    for (unsigned n = 0; n < ARRAY_LEN(rows); n++) {
+        unsigned prefixes = 15 - rows[n].length;
+
+        for (unsigned k = 0; k < 2; k++) {
+            memset(text, 0, sizeof text);
+            for (unsigned p = 0; p < prefixes + k; p++)
+                strcat(text, "2e");
+            strcat(text, rows[n].text);
+            strcat(text, "0000000000000000");
+            assert_int_equal(decode(rows[n].mode, text),
+                             k ? DECODE_TOOLONG : DECODE_INVALID);
+        }
+    }
 }
 
 static void test_prefixes(void **state)
@@ -371,6 +411,7 @@ static void test_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_undefined_length),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_length),
         cmocka_unit_test(test_prefixes),
