@@ -78,7 +78,8 @@ sanitize:
 	@ninja -C build-sanitize --quiet
 	@tools/demo-guest.sh
 	@tools/net-guest.sh
-	@tests/run.sh build-sanitize
+	@LSAN_OPTIONS=suppressions=$(CURDIR)/tests/sanitize.supp \
+		tests/run.sh build-sanitize
 
 clean:
 	@rm -rf build build-sanitize

@@ -57,27 +57,27 @@ class Terminal:
 
 def test_text():
     t = Terminal(['--display', 'text'])
-    t.expect(r'This VM has +no +screen')
+    t.expect(r'The screen is +blank')
     t.type('\x01h')
     t.expect(r'Ctrl-A d +press Ctrl-Alt-Delete')
     t.type('abc\x1b[A\x1b')  # the guest's
-    t.expect(r'no +screen')
+    t.expect(r'is +blank')
     t.type('\x01x')
     t.want_end(0)
 
 
 def test_signal():
     t = Terminal(['--display', 'text'])
-    t.expect(r'no +screen')
+    t.expect(r'is +blank')
     t.p.terminate()
     t.want_end(-15)
 
 
 def test_small():
     t = Terminal(['--display', 'text'], 3, 10)
-    t.expect('This')
+    t.expect('The')
     fcntl.ioctl(t.slave, termios.TIOCSWINSZ, struct.pack('HHHH', 25, 80, 0, 0))
-    t.expect(r'This VM has +no +screen')
+    t.expect(r'The screen is +blank')
     t.type('\x01x')
     t.want_end(0)
 
