@@ -163,7 +163,8 @@ static int build_tables(struct pc *pc, struct err *e)
     return r;
 }
 
-/* The guest asks: by now it has placed its devices. */
+/* The guest asks for the script: by now it has placed its devices. (OVMF has
+   them decode their addresses at this moment only.) */
 static void refresh_tables(void *ctx)
 {
     struct err e;
@@ -181,12 +182,13 @@ static int add_acpi(struct pc *pc, struct err *e)
         return r;
     n = fw_loader_script(&fw->links, (uint32_t)fw->rsdp, fw->loader);
     r = fw_cfg_add_file(fw->cfg, FW_FILE_RSDP, fw->tables + fw->rsdp,
-                        ACPI_RSDP_SIZE, refresh_tables, pc);
+                        ACPI_RSDP_SIZE, NULL, NULL);
     if (!r)
-        r = fw_cfg_add_file(fw->cfg, FW_FILE_TABLES, fw->tables, fw->rsdp,
+        r = fw_cfg_add_file(fw->cfg, FW_FILE_TABLES, fw->tables, fw->rsdp, NULL,
+                            NULL);
+    if (!r)
+        r = fw_cfg_add_file(fw->cfg, FW_FILE_LOADER, fw->loader, n,
                             refresh_tables, pc);
-    if (!r)
-        r = fw_cfg_add_file(fw->cfg, FW_FILE_LOADER, fw->loader, n, NULL, NULL);
     return r;
 }
 

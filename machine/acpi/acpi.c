@@ -101,11 +101,13 @@ static void put_pointer(struct blob *b, uint8_t *at, gpa_t v, unsigned bytes)
     blob_link(b, at, bytes, b->p, 0);
 }
 
-/* The byte at sum makes those at p come to zero. */
+/* The byte at sum makes those at p come to zero. Where it is to be linked it
+   stays zero, from which SeaBIOS and OVMF, each in its way, get it right. */
 static void put_sum(struct blob *b, uint8_t *sum, const uint8_t *p, size_t n)
 {
     *sum = 0;
-    *sum = acpi_checksum(p, n);
+    if (!b->links)
+        *sum = acpi_checksum(p, n);
     blob_link(b, sum, 0, p, n);
 }
 
