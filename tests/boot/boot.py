@@ -194,6 +194,22 @@ def test_check(args, start):
     boots_to_prompt(args, start, '-c', '2', '--check', seconds=1000)
 
 
+def test_uefi(args, start):
+    """OVMF loads the kernel and hands it the ACPI tables."""
+    if not os.path.exists('/usr/share/OVMF/OVMF_CODE_4M.fd'):
+        print('skipped: the package ovmf is not installed')
+        return 77
+    g = start(linux(args, '--firmware', 'uefi', '-c', '2'))
+    g.expect(PROMPT, BOOT)
+    g.shell('dmesg | grep "ACPI: Interpreter enabled\\|efi: .*ACPI 2.0" | wc -l',
+            r'\n2\r\n')
+    g.shell('nproc', r'\n2\r\n')
+    g.shell('dmesg | grep -c "ACPI.*Error\\|BUG:"', r'\n0\r\n')
+    g.type('poweroff\r')
+    g.want_status(0)
+    return 0
+
+
 def test_reboot(args, start):
     g = start(linux(args))
     g.expect(PROMPT, BOOT)
@@ -319,7 +335,7 @@ def test_disk(args, start):
 LINUX = ('vmlinuz', 'initrd')
 NEED = {
     'shell': LINUX, 'pipe': LINUX, 'smp': LINUX, 'reboot': LINUX,
-    'panic': LINUX, 'idle': LINUX, 'boots': LINUX,
+    'panic': LINUX, 'idle': LINUX, 'boots': LINUX, 'uefi': LINUX,
     'disk': LINUX + ('root.img',),
 }
 
@@ -352,7 +368,7 @@ def main():
         return runs[-1]
 
     try:
-        test(args, start)
+        return test(args, start) or 0
     except Failed as e:
         print(f'{args.test} {args.engine}: {e}')
         print('--- terminal, its end:')
@@ -361,7 +377,6 @@ def main():
     finally:
         for r in runs:
             r.close()
-    return 0
 
 
 if __name__ == '__main__':
