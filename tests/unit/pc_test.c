@@ -234,6 +234,139 @@ static void chips(void **ctx)
     vm_destroy(m.vm);
 }
 
+/* --- firmware --- */
+
+enum { ROM = 256 << 10 };
+static uint8_t rom[ROM];
+
+static void start_firmware(struct machine *m, struct pc_config *c)
+{
+    struct err e;
+
+    make_vm(m, &nil_engine, CPUS, RAM, true);
+    for (unsigned i = 0; i < ROM; i++)
+        rom[i] = (uint8_t)(i * 7 + (i >> 12));
+    c->firmware = (struct boot_bytes){rom, ROM, "rom"};
+    c->screen = true;
+    boots = 0;
+    if (pc_create(m->vm, c, &m->pc, &e) || vm_start(m->vm, &e))
+        fail_msg("%s", e.text);
+}
+
+/* The bytes of a file of fw_cfg, at most n; returns its size. */
+static unsigned fw_file(struct machine *m, const char *name, uint8_t *to,
+                        unsigned n)
+{
+    unsigned files, size = 0, key = 0;
+
+    out(m, 0x510, 0x19, 2);
+    files = in(m, 0x511, 1) << 24 | in(m, 0x511, 1) << 16 |
+            in(m, 0x511, 1) << 8 | in(m, 0x511, 1);
+    for (unsigned i = 0; i < files; i++) {
+        uint8_t entry[64];
+
+        for (unsigned k = 0; k < 64; k++)
+            entry[k] = (uint8_t)in(m, 0x511, 1);
+        if (!strcmp((char *)entry + 8, name)) {
+            size = load_be32(entry);
+            key = load_be16(entry + 4);
+        }
+    }
+    if (!key)
+        fail_msg("no file %s", name);
+    out(m, 0x510, key, 2);
+    for (unsigned k = 0; k < size && k < n; k++)
+        to[k] = (uint8_t)in(m, 0x511, 1);
+    return size;
+}
+
+static unsigned cmos(struct machine *m, unsigned n)
+{
+    out(m, 0x70, n, 1);
+    return in(m, 0x71, 1);
+}
+
+/* The CPU starts at its reset vector, in the ROM; nothing is set up for it. */
+static void firmware(void **ctx)
+{
+    struct pc_config c = {.boot = {PC_BOOT_CDROM, PC_BOOT_DISK}};
+    struct machine m;
+    uint8_t map[40];
+
+    (void)ctx;
+    start_firmware(&m, &c);
+    assert_string_equal(pc_boot_method(m.pc), "firmware");
+    assert_int_equal(state[0].rip, 0xfff0);
+    assert_int_equal(state[0].seg[CS].base, 0xffff0000);
+    assert_int_equal(state[0].mtrr_def_type, 0);
+    assert_int_equal(mem(&m, 0xfffffff0, 1), rom[ROM - 16]);
+    assert_int_equal(mem(&m, 0x100000000 - ROM, 1), rom[0]);
+    assert_int_equal(mem(&m, 0xe0000, 1), rom[ROM - 0x20000]);
+    space_write(m.env->mem, 0xffff0, 0x55, 1); /* shadow RAM is off */
+    assert_int_equal(mem(&m, 0xffff0, 1), rom[ROM - 16]);
+    assert_int_equal(pci_read(&m, 1, 3, 0x40), 1);
+    assert_int_equal(pci_read(&m, 1, 0, 0x60), 0x80808080);
+    assert_int_equal(pci_read(&m, 2, 0, 0), 0x11111234);
+    assert_int_equal(cmos(&m, 0x3d), PC_BOOT_CDROM | PC_BOOT_DISK << 4);
+    assert_int_equal(in(&m, 0x402, 1), 0xe9);
+    assert_int_equal(fw_file(&m, "etc/e820", map, sizeof map), 20);
+    assert_int_equal(load_le64(map + 8), RAM);
+    /* RAM is behind the ROM once firmware says so: PAM. */
+    out(&m, 0xcf8, 0x80000058, 4);
+    out(&m, 0xcfd, 0x30, 1);
+    space_write(m.env->mem, 0xffff0, 0x55, 1);
+    assert_int_equal(mem(&m, 0xffff0, 1), 0x55);
+    vm_destroy(m.vm);
+}
+
+/* The tables tell where firmware has put things by the time it asks. */
+static void firmware_tables(void **ctx)
+{
+    static uint8_t script[16384], tables[65536];
+    struct pc_config c = {0};
+    struct machine m;
+    unsigned n, at;
+
+    (void)ctx;
+    start_firmware(&m, &c);
+    out(&m, 0xcf8, 0x80000b40, 4); /* power management at 0xb000 */
+    out(&m, 0xcfc, 0xb001, 4);
+    out(&m, 0xcf8, 0x80001804, 4); /* the entropy device above 4 GB */
+    out(&m, 0xcfc, 2, 2);
+    out(&m, 0xcf8, 0x80001814, 4);
+    out(&m, 0xcfc, 0x11, 4);
+    n = fw_file(&m, "etc/table-loader", script, sizeof script);
+    assert_true(n && n % 128 == 0);
+    n = fw_file(&m, "etc/acpi/tables", tables, sizeof tables);
+    assert_int_equal(load_le32(tables + 20), RAM); /* windows: see acpi.c */
+    assert_int_equal(load_le64(tables), 0x1100000000);
+    assert_int_equal(load_le64(tables + 8), 1 << 30);
+    for (at = 0; at + 64 < n && memcmp(tables + at, "FACP", 4); at += 16)
+        ;
+    assert_memory_equal(tables + at, "FACP", 4);
+    assert_int_equal(load_le32(tables + at + 56), 0xb000);
+    assert_int_equal(fw_file(&m, "etc/smbios/smbios-anchor", tables, 64), 31);
+    assert_memory_equal(tables, "_SM_", 4);
+    vm_destroy(m.vm);
+}
+
+static void bad_firmware(void **ctx)
+{
+    static const size_t sizes[] = {0, 1000, 4097, (16 << 20) + 4096};
+    struct pc_config c = {.firmware = {rom, 0, "the-rom"}};
+    struct machine m;
+    struct err e;
+
+    (void)ctx;
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+        make_vm(&m, &nil_engine, 1, RAM, true);
+        c.firmware.n = sizes[i]; /* looked at before its bytes */
+        assert_int_equal(pc_create(m.vm, &c, &m.pc, &e), -LE_USAGE);
+        assert_non_null(strstr(e.text, "the-rom"));
+        vm_destroy(m.vm);
+    }
+}
+
 static uint32_t remote_irr(struct machine *m, unsigned pin)
 {
     space_write(m->env->mem, IOAPIC_BASE, 0x10 + 2 * pin, 4);
@@ -384,10 +517,12 @@ static void bad_config(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cpus),      cmocka_unit_test(tables),
-        cmocka_unit_test(chips),     cmocka_unit_test(interrupts),
-        cmocka_unit_test(power_off), cmocka_unit_test(reset),
-        cmocka_unit_test(apics),     cmocka_unit_test(bad_config),
+        cmocka_unit_test(cpus),         cmocka_unit_test(tables),
+        cmocka_unit_test(firmware),     cmocka_unit_test(firmware_tables),
+        cmocka_unit_test(bad_firmware), cmocka_unit_test(chips),
+        cmocka_unit_test(interrupts),   cmocka_unit_test(power_off),
+        cmocka_unit_test(reset),        cmocka_unit_test(apics),
+        cmocka_unit_test(bad_config),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
