@@ -13,6 +13,8 @@
     X(hpet) \
     X(serial) \
     X(i8042) \
+    X(xhci) \
+    X(usb_tablet) \
     X(dma8237) \
     X(debug_exit) \
     X(port80) \

@@ -134,11 +134,24 @@ static int add_nics(struct pc *pc, struct err *e)
     return 0;
 }
 
+/* Where there is a screen a pointer belongs to it, one that is where the
+   person's is. */
+static int add_pointer(struct pc *pc, struct err *e)
+{
+    if (!pc->config.screen)
+        return 0;
+    if (!pc_add(pc, "xhci", "usb", PROP_VALUES(SET_NUMBER("slot", pc_slot(pc))),
+                e) ||
+        !pc_add(pc, "usb-tablet", "tablet", NULL, e))
+        return e->code;
+    return 0;
+}
+
 /* In the order of attaching and of reset. Firmware last: its tables describe
    the others. */
 static int (*const groups[])(struct pc *, struct err *) = {
-    add_board,    add_apics,  add_screen, add_serials,
-    pc_add_disks, add_extras, add_nics,   firmware_add,
+    add_board,  add_apics, add_screen,  add_serials,  pc_add_disks,
+    add_extras, add_nics,  add_pointer, firmware_add,
 };
 
 int pc_add_devices(struct pc *pc, struct err *e)

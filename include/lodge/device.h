@@ -29,6 +29,7 @@ struct dev;
 struct env;
 struct media_drive;
 struct pci_bus;
+struct usb_bus;
 
 enum prop_kind {
     PROP_BOOL,    /* bool */
@@ -140,6 +141,7 @@ struct env {
     struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */
     struct irq nmi_mask;     /* i8254: no NMI while asserted (RTC, port 0x70) */
     struct input_sink input; /* i8042: where keys and the mouse go */
+    struct usb_bus *usb;     /* xhci: its root hub; hw/usb/usb.h */
     struct display_source display; /* vga: what is on the screen */
     struct dev *isa_dma;     /* dma8237: see hw/timer/dma8237.h */
     uint8_t a20;             /* enum a20_source: who holds A20 enabled */

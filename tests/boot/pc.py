@@ -9,8 +9,10 @@ medium is missing is skipped (status 77). A test that fails leaves a picture of
 the screen in --keep.
 """
 import argparse
+import hashlib
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -56,16 +58,6 @@ def test_nothing(start, args):
         vm.type('abc')
         vm.send(b'{"command": "key", "args": {"keys": "ctrl-alt-delete"}}\n')
         vm.want_end(0, LOADER)  # its handler resets the machine
-
-
-def test_freedos(start, args):
-    """FreeDOS from a floppy: its prompt, and commands typed to it."""
-    with start(['--floppy', medium(args, 'freedos.img') + ',ro', '-m', '16M']) as vm:
-        vm.wait_text(r'^A:\\>', LOADER)
-        vm.type('ver\n')
-        vm.wait_text(r'FreeCom version', STEP)
-        vm.type('dir\n')
-        vm.wait_text(r'COMMAND +COM', STEP)
 
 
 def memtest(start, words):
@@ -135,19 +127,28 @@ def test_uefi(start, args):
                 vm.want_end(0, STEP)
 
 
+def to_language_screen(vm):
+    """From the CD's boot loader to the installer's first question."""
+    # The menu is a picture; Escape leads to the prompt.
+    vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
+    time.sleep(2)
+    vm.key('esc')
+    vm.wait_text(r'^boot:', LOADER)
+    # Text mode all the way, not the frame buffer that Linux would find.
+    vm.type('install vga=normal fb=false nomodeset\n')
+    vm.wait_text(r'\[!!\] Select a language', INSTALLER)
+    vm.wait_text(r'English +- +English')
+
+
+def start_installer(start, args, architecture):
+    image = medium(args, f'installer-{architecture}.iso')
+    return start(['--cdrom', image, '--boot', 'cdrom', '-m', '1G'])
+
+
 def installer(start, args, architecture):
     """Debian's installer in text mode, on to the keyboard question."""
-    image = medium(args, f'installer-{architecture}.iso')
-    with start(['--cdrom', image, '--boot', 'cdrom', '-m', '1G']) as vm:
-        # The boot loader's menu is a picture; Escape leads to its prompt.
-        vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
-        time.sleep(2)
-        vm.key('esc')
-        vm.wait_text(r'^boot:', LOADER)
-        # Text mode all the way, not the frame buffer that Linux would find.
-        vm.type('install vga=normal fb=false nomodeset\n')
-        vm.wait_text(r'\[!!\] Select a language', INSTALLER)
-        vm.wait_text(r'English +- +English')
+    with start_installer(start, args, architecture) as vm:
+        to_language_screen(vm)
         choose(vm, 'Select a language', 'enter')
         choose(vm, 'Select your location', 'enter')
         vm.wait_text(r'\] Configure the keyboard', STEP)
@@ -160,6 +161,54 @@ def test_installer_amd64(start, args):
 
 def test_installer_i386(start, args):
     installer(start, args, 'i386')
+
+
+def test_tablet(start, args):
+    """Linux gets what the pointer does as reports of the USB tablet."""
+    reports = b''
+    with start_installer(start, args, 'amd64') as vm:
+        to_language_screen(vm)
+        time.sleep(1)
+        vm.key('alt-f2')
+        vm.wait_text('Please press Enter')
+        vm.key('enter')
+        vm.wait_text('^~ #', STEP)
+        vm.type('modprobe xhci_pci; modprobe usbhid; modprobe hid-generic; '
+                'while [ ! -e /dev/hidraw0 ]; do sleep 1; done; '
+                '(cat /dev/hidraw0 > /tmp/reports) & sleep 2; echo begin\n')
+        vm.wait_text('^begin', STEP)
+        for buttons, x, y, more in (
+                (0, 0, 0.5, {'wheel': -1}), (0, 1, 1, {}),
+                (1, 0.5, 0.25, {'press': 'left'}),
+                (0, 0.5, 0.25, {'release': 'left'}),
+                (0, 0.25, 0, {'wheel': 2})):
+            vm.ask('mouse', x=x, y=y, **more)
+            reports += struct.pack('<BHHb', buttons, int(x * 0xffff) >> 1,
+                                   int(y * 0xffff) >> 1,
+                                   -more.get('wheel', 0))
+        vm.type('md5sum /tmp/reports\n')
+        want = hashlib.md5(reports).hexdigest()
+        found = vm.wait_text(r'^([0-9a-f]{32}) ', STEP).group(1)
+        if found != want:
+            raise Failed(f'the reports have sum {found}, not {want}')
+
+
+def test_freedos(start, args):
+    """A prompt from a floppy; what is typed is done."""
+    image = medium(args, 'freedos.img')
+    with start(['--floppy', image + ',ro', '--boot', 'floppy', '-m',
+                '16M']) as vm:
+        vm.wait_text(r'^A:\\>', LOADER)
+        vm.type('dir\n')
+        vm.wait_text(r'^ *\d+ file', STEP)
+        vm.wait_text(r'bytes free')
+        # The floppy has no MEM, but COMMAND has MEMORY.
+        vm.type('mem\n')
+        vm.wait_text(r'Bad command or filename - "MEM"', STEP)
+        vm.type('memory\n')
+        vm.wait_text(r'^Heap +: free +\d+ bytes', STEP)
+        vm.type('cpulevel\n')
+        vm.wait_text(r'This CPU calls itself: \[Lodge', STEP)
 
 
 def main():
