@@ -188,6 +188,19 @@ static struct block *search(struct cpu *c, gva_t linear, gpa_t gpa,
     return NULL;
 }
 
+struct block *block_after(struct cpu *c, const struct block *b)
+{
+    gpa_t gpa = b->gpa + b->len;
+    struct block *next;
+
+    if (b->gpa2 != NO_PAGE || (gpa ^ b->gpa) & PAGE_MASK)
+        return NULL;
+    next = *bucket(interp_of(c), gpa, b->mode);
+    while (next && (next->gpa != gpa || next->mode != b->mode))
+        next = next->next;
+    return next && next->gpa2 == NO_PAGE && block_is_fresh(next) ? next : NULL;
+}
+
 static bool may_keep(struct interp_cpu *e, const struct block *b)
 {
     struct vcpu *self = e->cpu.vcpu;

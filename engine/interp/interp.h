@@ -71,6 +71,11 @@ static inline struct interp_cpu *interp_of(struct cpu *c)
  * privileged) is a block that raises when run.
  */
 struct block *block_find(struct cpu *c, bool single);
+/*
+ * The block at what follows b, where that is on b's page and has been decoded
+ * and run; NULL otherwise. Raises nothing.
+ */
+struct block *block_after(struct cpu *c, const struct block *b);
 void block_flush(struct interp_cpu *e);
 
 /* Is a block made of current bytes? Any thread. */

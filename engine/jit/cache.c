@@ -158,6 +158,7 @@ void jit_flush(struct jit *j)
     memset(j->map_ids, 0, sizeof j->map_ids);
     j->nmaps = j->nmodes = 0;
     j->e.p = j->code_start;
+    j->cold.p = j->cold_start;
     j->meta_used = 0;
     j->epoch++;
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {

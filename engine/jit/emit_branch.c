@@ -12,13 +12,12 @@ void align_patch(struct emit *e, unsigned opcode_bytes)
         e8(e, 0x90);
 }
 
-static void link_to(struct trans *t, unsigned n, uint64_t target)
+static void link_to(struct trans *t, uint64_t target)
 {
-    struct jit_link *l = &t->b->out[n];
+    struct jit_link *l = trans_link(t);
     struct stub *s = trans_stub(t, STUB_LINK, t->e->p);
 
     l->patch = t->e->p - 4;
-    l->from = t->b;
     l->target = target;
     l->mode = t->next_mode;
     l->same_page = !((target ^ t->rip) & PAGE_MASK);
@@ -26,29 +25,35 @@ static void link_to(struct trans *t, unsigned n, uint64_t target)
     s->target = target;
 }
 
+/* To the instruction at hand or before it: part of a loop. */
+static bool is_backward(const struct trans *t, uint64_t target)
+{
+    return target <= as_rip(t, t->rip + t->insn[t->k].pos);
+}
+
 static void emit_poll(struct trans *t, uint64_t target)
 {
     struct stub *s;
 
-    if (target > t->rip)
+    if (!is_backward(t, target))
         return;
     e_cmp_mem32(t->e, H_SP, J_OFF(poll), 0);
     s = trans_stub(t, STUB_LEAVE, e_jcc_forward(t->e, 5));
     s->target = target;
 }
 
-static void emit_jump(struct trans *t, unsigned n, uint64_t target)
+static void emit_jump(struct trans *t, uint64_t target)
 {
     emit_poll(t, target);
     align_patch(t->e, 1);
     e_jmp_forward(t->e);
-    link_to(t, n, target);
+    link_to(t, target);
 }
 
 void emit_fallthrough(struct trans *t, uint64_t target)
 {
     flags_yield(t, t->live[t->k]);
-    emit_jump(t, 0, target);
+    emit_jump(t, target);
     t->ended = true;
 }
 
@@ -265,20 +270,22 @@ static bool emit_jcc(struct trans *t, const struct insn *i)
         return false;
     if (!t->in_eflags)
         flags_restore(t);
-    if (t->live[t->k] && !t->in_slot)
+    if ((is_last(t) ? t->live[t->k] : t->live_taken[t->k]) && !t->in_slot)
         flags_save(t);
-    if (target <= t->rip) {
+    if (is_backward(t, target)) {
         skip = e_jcc_forward(t->e, insn_cc(i) ^ 1);
-        emit_jump(t, 0, target);
+        emit_jump(t, target);
         e_bind(t->e, skip);
     } else {
         align_patch(t->e, 2);
         e_jcc_forward(t->e, insn_cc(i));
-        link_to(t, 0, target);
+        link_to(t, target);
     }
+    if (!is_last(t))
+        return true;
     align_patch(t->e, 1);
     e_jmp_forward(t->e);
-    link_to(t, 1, next);
+    link_to(t, next);
     t->ended = true;
     return true;
 }
@@ -301,7 +308,7 @@ static bool emit_call(struct trans *t, const struct insn *i)
         return false;
     push_next(t, i);
     flags_yield(t, t->live[t->k]);
-    emit_jump(t, 0, target);
+    emit_jump(t, target);
     t->ended = true;
     return true;
 }
@@ -432,9 +439,13 @@ static bool emit_lea(struct trans *t, const struct insn *i)
     if ((o->size != 4 && o->size != 8) || i->asize == 2)
         return false;
     flat.seg = DS;
-    emit_linear(t, &a, 0);
+    if (h >= 0 && o->size == 8) {
+        emit_linear(t, &a, 0, (unsigned)h);
+        return true;
+    }
+    emit_linear(t, &a, 0, S0);
     if (h >= 0)
-        e_rr(t->e, o->size == 8, OP_MOV_STORE, S0, (unsigned)h);
+        e_rr(t->e, false, OP_MOV_STORE, S0, (unsigned)h);
     else {
         if (o->size == 4)
             e_rr(t->e, false, OP_MOV_STORE, S0, S0);

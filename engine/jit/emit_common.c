@@ -117,24 +117,23 @@ void emit_body(struct trans *t, const struct insn *i)
 void emit_fp_need(struct trans *t, const struct insn *i, unsigned which)
 {
     struct emit *e = t->e;
-    uint8_t *ok;
 
     if (!(which & ~t->fp))
         return;
     group_drop(t);
     flags_yield(t, flags_needed(t, i));
-    /* The thunk loads all of which: live ones cost it nothing. */
-    which &= ~(unsigned)t->fp;
-    /* movzx S1, byte [fp_live] */
-    e_rex(e, false, S1, 0, H_SP);
-    e8(e, 0x0f);
-    e8(e, 0xb6);
-    e_modrm_disp(e, S1, H_SP, J_OFF(fp_live));
-    e_alu_imm(e, false, ALU_AND, S1, (int32_t)which);
-    e_alu_imm(e, false, ALU_CMP, S1, (int32_t)which);
-    ok = e_jcc_forward(e, 4);
-    e_mov_imm(e, S1, (uint64_t)(uintptr_t)trans_insn(t, i));
-    e_call(e, t->j->thunk.fp_need[which]);
-    e_bind(e, ok);
-    t->fp |= (uint8_t)which;
+    for (unsigned one = FP_VECTOR; one <= FP_X87; one <<= 1) {
+        struct stub *s;
+
+        if (!(which & ~t->fp & one))
+            continue;
+        e8(e, 0xf6); /* test byte [fp_live], one */
+        e_modrm_disp(e, 0, H_SP, J_OFF(fp_live));
+        e8(e, one);
+        s = trans_stub(t, STUB_FP, e_jcc_forward(e, 4));
+        s->insn = trans_insn(t, i);
+        s->fp = (uint8_t)one;
+        s->back = e->p;
+        t->fp |= (uint8_t)one;
+    }
 }

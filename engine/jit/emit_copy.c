@@ -86,7 +86,7 @@ uint32_t written_gprs(const struct insn *i)
     uint32_t mask = 0;
 
     if (!(row->props & (OP_COPY | OP_STACK)) && row->body != op_nop &&
-        row->body != op_lea)
+        row->body != op_lea && row->body != op_jcc)
         return ~0u;
     for (unsigned k = 0; k < 4; k++)
         if (i->opnd[k].kind == OPND_GPR && writes_operand(row, k))
@@ -107,7 +107,7 @@ uint32_t written_gprs(const struct insn *i)
 /* A guest register that is in its slot, and where it is meanwhile. */
 struct displaced {
     uint8_t guest, host;
-    bool written;
+    bool read, written;
 };
 
 struct copy {
@@ -131,8 +131,8 @@ static unsigned free_scratch(const struct place *p, uint8_t *out)
 }
 
 /* Gives operand k, a displaced register, a scratch one. */
-static bool displace(struct copy *c, unsigned k, unsigned guest, bool written,
-                     const struct place *p)
+static bool displace(struct copy *c, unsigned k, unsigned guest, bool read,
+                     bool written, const struct place *p)
 {
     uint8_t scratch[3];
     unsigned n, room = free_scratch(p, scratch);
@@ -143,11 +143,20 @@ static bool displace(struct copy *c, unsigned k, unsigned guest, bool written,
         if (n == room)
             return false;
         c->moved[c->nmoved++] =
-            (struct displaced){(uint8_t)guest, scratch[n], false};
+            (struct displaced){(uint8_t)guest, scratch[n], false, false};
     }
+    c->moved[n].read |= read;
     c->moved[n].written |= written;
     c->how.gpr[k] = c->moved[n].host;
     return true;
+}
+
+/* Does the result depend on what was there? Short ones keep the rest. */
+static bool reads_operand(const struct opcode *row, const struct operand *o,
+                          unsigned k)
+{
+    return k > 0 || (row->props & OP_READS0) || !(row->props & OP_WRITES0) ||
+           o->size < 4;
 }
 
 /* p: where the memory operand is, NULL without one. */
@@ -170,7 +179,8 @@ static bool plan(struct copy *c, const struct insn *i, const struct place *p)
         h = o->reg >= 0x10 ? o->reg : host_of(o->reg);
         if (h >= 0)
             c->how.gpr[k] = (uint8_t)h;
-        else if (!displace(c, k, o->reg, writes_operand(row, k), p))
+        else if (!displace(c, k, o->reg, reads_operand(row, o, k),
+                           writes_operand(row, k), p))
             return false;
     }
     c->len = x86_reencode(c->code, i, &c->how);
@@ -211,7 +221,8 @@ static void emit_planned(struct trans *t, const struct copy *c)
     for (unsigned n = 0; n < c->nmoved; n++) {
         if (c->moved[n].host == S2)
             group_drop(t);
-        emit_get(t, c->moved[n].guest, c->moved[n].host);
+        if (c->moved[n].read)
+            emit_get(t, c->moved[n].guest, c->moved[n].host);
     }
     for (unsigned n = 0; n < c->len; n++)
         e8(t->e, c->code[n]);

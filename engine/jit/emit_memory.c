@@ -45,45 +45,47 @@ static int32_t disp_of(const struct access *a)
     return a->stack ? a->disp : a->i->disp;
 }
 
-static void linear_scaled(struct trans *t, const struct insn *i, int32_t disp)
+static void linear_scaled(struct trans *t, const struct insn *i, int32_t disp,
+                          unsigned to)
 {
     struct emit *e = t->e;
     bool wide = i->asize == 8;
     unsigned index = emit_get(t, i->index, S1), base;
 
     if (i->base == REG_NONE) { /* [index * scale + disp32] */
-        e_rex(e, wide, S0, index, 0);
+        e_rex(e, wide, to, index, 0);
         e8(e, OP_LEA_R);
-        e8(e, (S0 & 7) << 3 | 4);
+        e8(e, (to & 7) << 3 | 4);
         e8(e, (unsigned)i->scale << 6 | (index & 7) << 3 | 5);
         e32(e, (uint32_t)disp);
         return;
     }
     base = emit_get(t, i->base, S0);
-    e_rx(e, wide, OP_LEA_R, S0, base, index, i->scale, disp);
+    e_rx(e, wide, OP_LEA_R, to, base, index, i->scale, disp);
 }
 
-void emit_linear(struct trans *t, const struct access *a, int32_t more)
+void emit_linear(struct trans *t, const struct access *a, int32_t more,
+                 unsigned to)
 {
     struct emit *e = t->e;
     const struct insn *i = a->i;
 
     if (has_fixed_address(a)) {
-        e_mov_imm(e, S0, fixed_address(t, i) + (uint64_t)(int64_t)more);
+        e_mov_imm(e, to, fixed_address(t, i) + (uint64_t)(int64_t)more);
     } else if (a->stack || i->index == REG_NONE) {
         unsigned base = emit_get(t, base_of(a), S0);
 
-        e_rm(e, a->stack ? t->wide : i->asize == 8, OP_LEA_R, S0, base,
+        e_rm(e, a->stack ? t->wide : i->asize == 8, OP_LEA_R, to, base,
              disp_of(a) + more);
     } else {
-        linear_scaled(t, i, i->disp + more);
+        linear_scaled(t, i, i->disp + more, to);
     }
     if (a->stack || i->seg < FS)
         return;
     e_load(e, S1, H_SP,
            C_OFF(s.seg) + (int)sizeof(struct x86_seg) * i->seg +
                (int)offsetof(struct x86_seg, base));
-    e_rx(e, true, OP_LEA_R, S0, S0, S1, 0, 0);
+    e_rx(e, true, OP_LEA_R, to, to, S1, 0, 0);
 }
 
 /* --- the probe --- */
@@ -102,6 +104,15 @@ static unsigned align_of(const struct access *a)
                                                       : a->align;
 }
 
+/* The register that has a + lo: its base, where that is all, or S0. */
+static unsigned lowest(struct trans *t, const struct access *a, int32_t lo)
+{
+    if (is_simple(t, a) && disp_of(a) + lo == 0)
+        return emit_get(t, base_of(a), S0);
+    emit_linear(t, a, lo, S0);
+    return S0;
+}
+
 /*
  * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
  * clobbered, and EFLAGS.
@@ -114,12 +125,15 @@ static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
     const uint8_t *retry = emit_here(e);
     struct jit_insn *ji;
     struct stub *s;
+    unsigned at;
 
-    emit_linear(t, a, lo);
-    e_rorx(e, S1, S0, PAGE_SHIFT - 5);
+    at = lowest(t, a, lo);
+    e_rorx(e, S1, at, PAGE_SHIFT - 5);
     e_alu_imm(e, false, ALU_AND, S1, (int32_t)((TLB_SIZE - 1) << 5));
     if (!align && span > 1)
-        e_rm(e, true, OP_LEA_R, S0, S0, (int32_t)span - 1);
+        e_rm(e, true, OP_LEA_R, S0, at, (int32_t)span - 1);
+    else
+        e_mov(e, S0, at);
     e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)align);
     e_rx(e, true, 0x3b, S0, H_SP, S1, 0,
          tlb_offset(t) + (write ? (int)offsetof(struct tlb_entry, write)
@@ -214,6 +228,7 @@ static bool plan_group(const struct trans *t, const struct access *first,
                        struct group *g)
 {
     unsigned base = base_of(first), shared = 0;
+    bool branched = false; /* what follows may not run */
     int32_t moved = 0;
 
     *g = (struct group){.active = true,
@@ -221,8 +236,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
                         .lo = disp_of(first),
                         .hi = disp_of(first) + first->bytes,
                         .write = first->write};
-    for (unsigned k = t->k; k < t->ib->n; k++) {
-        const struct insn *i = &t->ib->insn[k];
+    for (unsigned k = t->k; k < t->n; k++) {
+        const struct insn *i = &t->insn[k];
         struct access a;
         int32_t moves = 0;
 
@@ -232,12 +247,16 @@ static bool plan_group(const struct trans *t, const struct access *first,
             (k > t->k || a.stack != first->stack)) {
             int32_t lo = moved + disp_of(&a), hi = lo + a.bytes;
 
+            if (branched && a.write && !g->write)
+                break;
             if (MAX(hi, g->hi) - MIN(lo, g->lo) > 512)
                 break;
             g->lo = MIN(lo, g->lo);
             g->hi = MAX(hi, g->hi);
             g->write |= a.write;
             shared++;
+        } else if (insn_opcode(i)->body == op_jcc) {
+            branched = true;
         } else if (!moves && copy_refused(t, i) && k > t->k &&
                    !stack_access(t, i, &a, &moves)) {
             break;
@@ -296,15 +315,15 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
     if (!a->stack && a->i->index < 16 && host_of(a->i->index) < 0) {
         group_drop(t);
         e_mov(t->e, S2, S1);
-        emit_linear(t, a, 0);
+        emit_linear(t, a, 0, S0);
         return (struct place){S0, S2, 0};
     }
     if (!a->stack && a->i->seg >= FS) {
         group_drop(t);
         e_mov(t->e, S2, S1);
-        emit_linear(t, a, 0);
+        emit_linear(t, a, 0, S0);
         return (struct place){S0, S2, 0};
     }
-    emit_linear(t, a, 0);
+    emit_linear(t, a, 0, S0);
     return (struct place){S0, S1, 0};
 }

@@ -32,6 +32,19 @@ static void jit_free(struct jit *j)
     host_ram_free(j, sizeof *j);
 }
 
+/* Two halves, so that what runs lies close together. */
+static void open_code(struct jit *j)
+{
+    const struct host_code *m = &j->memory;
+    size_t half = align_up(m->len / 2, PAGE_SIZE);
+
+    j->e = (struct emit){
+        .p = m->rw, .end = m->rw + half, .to_rx = m->rx - m->rw};
+    j->cold = j->e;
+    j->cold.p = j->cold_start = m->rw + half;
+    j->cold.end = m->rw + m->len;
+}
+
 static void tune(struct jit *j)
 {
     j->tuning = vm_tuning(j->vm);
@@ -39,6 +52,7 @@ static void tune(struct jit *j)
     j->heat = j->tuning->stress & STRESS_EAGER ? 0 : JIT_HEAT;
     if (j->tuning->stress & STRESS_SMALL) {
         j->e.end = j->e.p + JIT_SMALL;
+        j->cold.end = j->cold.p + JIT_SMALL;
         j->meta_size = JIT_SMALL;
     }
 }
@@ -60,9 +74,7 @@ static int jit_open(struct vm *vm, struct err *e)
         return err_set(e, LE_NOMEM,
                        "no memory for translated code; use --engine interp");
     }
-    j->e = (struct emit){.p = j->memory.rw,
-                         .end = j->memory.rw + j->memory.len,
-                         .to_rx = j->memory.rx - j->memory.rw};
+    open_code(j);
     jit_host_features(&j->host);
     tune(j);
     if (j->tuning->check && check_open(j, e) < 0) {
@@ -251,6 +263,7 @@ void jit_flush_world(struct jit_cpu *self)
 static bool has_room(const struct jit *j)
 {
     return j->e.end - j->e.p > JIT_ROOM &&
+           j->cold.end - j->cold.p > JIT_ROOM &&
            j->meta_size - j->meta_used > JIT_ROOM &&
            j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES - 4;
 }

@@ -40,6 +40,7 @@ enum {
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
     JIT_MODES = 1 << 11,
+    TRACE_INSNS = 64, /* translated as one, at most */
     JIT_STACK = 256u << 10,
     JIT_ROWS = 4096, /* of the opcode table, at most */
 };
@@ -203,8 +204,9 @@ struct jit {
     struct host_mutex world; /* whoever stops all vCPUs; before lock */
     struct host_mutex lock;  /* everything below, and patching of code */
     struct host_code memory;
-    struct emit e;
+    struct emit e, cold; /* what runs, and what seldom does */
     uint8_t *code_start; /* rw, after the thunks */
+    uint8_t *cold_start;
     struct jit_thunks thunk;
     uint8_t *meta;
     size_t meta_used;

@@ -48,6 +48,7 @@ void jit_stats(struct vcpu *v, emit_fn *emit, void *ctx)
     } counters[] = {
         {"translations", s->translations},
         {"code_bytes", (uint64_t)(j->jit->e.p - j->jit->code_start)},
+        {"cold_code_bytes", (uint64_t)(j->jit->cold.p - j->jit->cold_start)},
         {"cache_flushes", s->flushes},
         {"exits", s->exits},
         {"exits_unlinked", s->exits_unlinked},

@@ -68,7 +68,7 @@ static uint16_t live_at(struct trans *t, uint64_t rip)
         uint16_t reads, kills;
         struct insn i;
 
-        if (code_pages_claim(cpu->ic.pages, t->ib->page, cpu->ic.cpu.vcpu, a,
+        if (code_pages_claim(cpu->ic.pages, t->guest_page, cpu->ic.cpu.vcpu, a,
                              bytes))
             tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
         if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes,
@@ -88,15 +88,13 @@ static uint16_t live_at(struct trans *t, uint64_t rip)
 
 static uint16_t live_out(struct trans *t)
 {
-    const struct insn *last = &t->ib->insn[t->ib->n - 1];
+    const struct insn *last = &t->insn[t->n - 1];
     op_fn body = insn_opcode(last)->body;
     uint64_t next = next_rip(t, last);
 
-    if (body == op_jcc)
-        return live_at(t, next) | live_at(t, as_rip(t, next + last->imm));
     if (body == op_jmp || body == op_call)
         return live_at(t, as_rip(t, next + last->imm));
-    if (insn_opcode(last)->props & OP_ENDS)
+    if (body != op_jcc && (insn_opcode(last)->props & OP_ENDS))
         return FLAGS_STATUS;
     return live_at(t, next);
 }
@@ -105,10 +103,14 @@ static void find_live(struct trans *t)
 {
     uint16_t live = live_out(t);
 
-    for (unsigned k = t->ib->n; k-- > 0;) {
-        const struct insn *i = &t->ib->insn[k];
+    for (unsigned k = t->n; k-- > 0;) {
+        const struct insn *i = &t->insn[k];
         uint16_t reads, kills;
 
+        if (insn_opcode(i)->body == op_jcc) {
+            t->live_taken[k] = live_at(t, as_rip(t, next_rip(t, i) + i->imm));
+            live |= t->live_taken[k];
+        }
         t->live[k] = live;
         insn_flags(i, &reads, &kills);
         if (is_opaque(i))
@@ -125,19 +127,36 @@ static void retarget(struct trans *t, uint8_t *from)
     store_le32(from - 4, (uint32_t)(t->e->p - from));
 }
 
+static struct jit_link *more_link(struct trans *t)
+{
+    struct jit_link *l = jit_meta_alloc(t->j, sizeof *l);
+
+    *l = (struct jit_link){.from = t->b, .sibling = t->b->more};
+    t->b->more = l;
+    return l;
+}
+
+/* For one more branch out of the block. */
+struct jit_link *trans_link(struct trans *t)
+{
+    struct jit_link *l;
+
+    if (t->nout == ARRAY_LEN(t->b->out))
+        return more_link(t);
+    l = &t->b->out[t->nout++];
+    l->from = t->b;
+    return l;
+}
+
 /* A group whose accesses are not on one page: on to the block without. */
 static void emit_alone(struct trans *t, const struct stub *s)
 {
     struct emit *e = t->e;
-    struct jit_link *l = jit_meta_alloc(t->j, sizeof *l);
+    struct jit_link *l = more_link(t);
 
-    *l = (struct jit_link){.from = t->b,
-                           .target = s->insn->rip,
-                           .mode = t->mode & ~MODE_ALONE,
-                           .same_page = true,
-                           .alone = true};
-    l->sibling = t->b->more;
-    t->b->more = l;
+    l->mode = t->mode & ~MODE_ALONE;
+    l->target = s->insn->rip;
+    l->same_page = l->alone = true;
     align_patch(e, 1);
     e_jmp_forward(e);
     l->patch = e->p - 4;
@@ -155,7 +174,7 @@ static void emit_stub(struct trans *t, struct stub *s)
     retarget(t, s->from);
     switch (s->kind) {
     case STUB_MEMORY:
-        emit_linear(t, &s->access, s->group_lo);
+        emit_linear(t, &s->access, s->group_lo, S0);
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_call(e, t->j->thunk.slow);
         e_jmp(e, s->retry);
@@ -172,6 +191,11 @@ static void emit_stub(struct trans *t, struct stub *s)
     case STUB_BODY_END:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_jmp(e, t->j->thunk.body_end);
+        break;
+    case STUB_FP:
+        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+        e_call(e, t->j->thunk.fp_need[s->fp]);
+        e_jmp(e, s->back + e->to_rx);
         break;
     case STUB_LINK:
         s->link->stub = emit_here(e);
@@ -225,9 +249,34 @@ static void emit_insn(struct trans *t, const struct insn *i)
             t->stub[n].back = t->e->p;
 }
 
-static struct jit_block *new_block(const struct trans *t)
+static void add_insns(struct trans *t, const struct block *ib)
 {
-    const struct block *ib = t->ib;
+    for (unsigned k = 0; k < ib->n; k++) {
+        t->insn[t->n] = ib->insn[k];
+        t->insn[t->n++].pos += (uint16_t)t->len;
+    }
+    t->len += ib->len;
+}
+
+/* Does control fall out of its end, at least sometimes? */
+static bool falls_through(const struct block *ib)
+{
+    const struct opcode *row = insn_opcode(&ib->insn[ib->n - 1]);
+
+    return row->body == op_jcc || !(row->props & OP_ENDS);
+}
+
+static void gather(struct trans *t, const struct block *ib)
+{
+    while (ib && t->n + ib->n <= TRACE_INSNS) {
+        add_insns(t, ib);
+        ib = falls_through(ib) ? block_after(&t->cpu->ic.cpu, ib) : NULL;
+    }
+}
+
+static struct jit_block *new_block(const struct trans *t,
+                                   const struct block *ib)
+{
     struct jit_block *b = jit_meta_alloc(t->j, sizeof *b);
     const gpa_t page[] = {ib->gpa & PAGE_MASK, ib->gpa2};
 
@@ -248,28 +297,32 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
                                 uint32_t mode)
 {
     struct jit *j = cpu->jit;
-    struct trans t = {.j = j,
-                      .e = &j->e,
-                      .ib = ib,
-                      .rip = rip,
-                      .cpu = cpu,
-                      .page = page,
-                      .mode = mode,
-                      .wide = mode & MODE_CODE64};
+    struct trans t;
 
-    t.b = new_block(&t);
+    memset(&t, 0, offsetof(struct trans, insn));
+    t.j = j;
+    t.e = &j->e;
+    t.guest_page = ib->page;
+    t.rip = rip;
+    t.cpu = cpu;
+    t.page = page;
+    t.mode = mode;
+    t.wide = mode & MODE_CODE64;
+    t.b = new_block(&t, ib);
     /* Its successors are ordinary blocks. */
     t.mode_id = jit_mode_id(j, mode & ~MODE_ALONE);
     t.next_mode = mode & ~MODE_ALONE;
+    gather(&t, ib);
     find_live(&t);
     t.in_slot = true;
     emit_entry(&t);
-    for (t.k = 0; t.k < ib->n; t.k++)
-        emit_insn(&t, &ib->insn[t.k]);
+    for (t.k = 0; t.k < t.n && !t.ended; t.k++)
+        emit_insn(&t, &t.insn[t.k]);
     if (!t.ended) {
-        t.k = ib->n - 1u;
-        emit_fallthrough(&t, as_rip(&t, rip + ib->len));
+        t.k = t.n - 1;
+        emit_fallthrough(&t, as_rip(&t, rip + t.len));
     }
+    t.e = &j->cold;
     for (unsigned n = 0; n < t.nstubs; n++)
         emit_stub(&t, &t.stub[n]);
     cpu->stats.translations++;

@@ -46,6 +46,7 @@ enum stub_kind {
     STUB_MEMORY,   /* a TLB probe missed */
     STUB_BODY,     /* the fast way does not fit these operands */
     STUB_BODY_END, /* likewise, of an instruction that ends the block */
+    STUB_FP,       /* vector or x87 state is not live */
     STUB_LINK,     /* a direct branch that is not linked */
     STUB_LEAVE,    /* leave for RIP `target` */
     STUB_INDIRECT, /* leave for the RIP in S0, by insn */
@@ -61,15 +62,20 @@ struct stub {
     uint64_t target;
     struct access access; /* STUB_MEMORY: to compute the address again */
     int32_t group_lo;     /* of a group: the lowest byte, else the access */
+    uint8_t fp;           /* STUB_FP: which */
 };
 
-enum { STUBS = BLOCK_INSNS * 5 + 8 };
+/*
+ * What is translated as one: a decoded block and those that follow it on its
+ * page where it ends with a conditional branch that is not taken.
+ */
+enum { STUBS = TRACE_INSNS * 5 + 8 };
 
 struct trans {
     struct jit *j;
     struct jit_cpu *cpu; /* who translates */
     struct emit *e;
-    const struct block *ib;
+    struct code_page *guest_page;
     struct jit_block *b;
     uint64_t rip;
     const uint8_t *page; /* the guest page that holds the block */
@@ -77,16 +83,22 @@ struct trans {
     bool wide; /* 64-bit code; else 32-bit code in flat segments */
     unsigned mode_id;
     uint32_t next_mode; /* of what direct branches go to */
-    /* Status flags that someone may read, after each instruction. */
-    uint16_t live[BLOCK_INSNS];
     unsigned k; /* the instruction at hand */
     /* Where the guest's flags are; both false: nowhere, they are dead. */
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
     struct group group;
-    struct stub stub[STUBS];
-    unsigned nstubs;
     bool ended; /* control does not fall out of the end */
+    unsigned n, len; /* instructions, and their bytes */
+    unsigned nout, nstubs;
+    /* Nothing below is set to begin with. */
+    struct insn insn[TRACE_INSNS]; /* pos from the first one's */
+    /*
+     * Status flags that someone may read: after each instruction, and where
+     * each branch goes when it is taken.
+     */
+    uint16_t live[TRACE_INSNS], live_taken[TRACE_INSNS];
+    struct stub stub[STUBS];
 };
 
 /* --- translate.c --- */
@@ -122,6 +134,11 @@ static inline uint64_t next_rip(const struct trans *t, const struct insn *i)
     return as_rip(t, t->rip + i->pos + i->len);
 }
 
+static inline bool is_last(const struct trans *t)
+{
+    return t->k + 1 == t->n;
+}
+
 static inline unsigned stack_bytes(const struct trans *t)
 {
     return t->wide ? 8 : 4;
@@ -134,8 +151,9 @@ static inline unsigned stack_bytes(const struct trans *t)
  * `restore`, the guest's flags are in EFLAGS afterwards.
  */
 struct place emit_access(struct trans *t, const struct access *a, bool restore);
-/* The linear address into S0; clobbers S1. */
-void emit_linear(struct trans *t, const struct access *a, int32_t more);
+/* The linear address, plus more, into `to`; clobbers S0 and S1. */
+void emit_linear(struct trans *t, const struct access *a, int32_t more,
+                 unsigned to);
 /* rsp has moved by a known amount. */
 void group_moved(struct trans *t, int32_t by);
 /* After an instruction: does the group survive it? */
@@ -154,6 +172,7 @@ bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
 /* --- emit_branch.c, leaving a block --- */
 void emit_fallthrough(struct trans *t, uint64_t target);
+struct jit_link *trans_link(struct trans *t);
 /*
  * To the guest address in S0 in the mode of that id, by way of the cache of
  * indirect targets. ji: the branch, for check_target(); NULL: no need.
