@@ -303,7 +303,8 @@ static void ret_near(struct cpu *c, const struct insn *i)
 #define EACH_CC(X)                                                             \
     X(O)                                                                       \
     X(NO)                                                                      \
-    X(B) X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L) X(NL) X(LE)  \
+    X(B)                                                                       \
+    X(NB) X(Z) X(NZ) X(BE) X(NBE) X(S) X(NS) X(P) X(NP) X(L) X(NL) X(LE)       \
         X(NLE)
 EACH_CC(JCC)
 #define JCC_ROW(cc) jcc_##cc,

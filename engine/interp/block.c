@@ -255,14 +255,30 @@ static struct block *find_slow(struct cpu *c, gva_t linear, uint32_t mode)
     return b ? b : make(c, linear, gpa, ram, mode);
 }
 
+static struct jump *jump_at(struct cpu *c, gva_t linear)
+{
+    return &interp_of(c)->jump[(linear ^ linear >> 12) & (BLOCK_JUMPS - 1)];
+}
+
+static bool jump_hits(const struct cpu *c, const struct jump *j, gva_t linear,
+                      uint32_t mode)
+{
+    return j->linear == linear && j->mode == mode && j->block &&
+           j->tlb_generation == c->tlb_generation && block_is_fresh(j->block);
+}
+
+struct block *block_recent(struct cpu *c)
+{
+    const struct jump *j = jump_at(c, c->s.rip);
+
+    return jump_hits(c, j, c->s.rip, c->mode_key) ? j->block : NULL;
+}
+
 static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)
 {
-    struct interp_cpu *e = interp_of(c);
-    struct jump *j = &e->jump[(linear ^ linear >> 12) & (BLOCK_JUMPS - 1)];
+    struct jump *j = jump_at(c, linear);
 
-    if (unlikely(j->linear != linear || j->mode != mode || !j->block ||
-                 j->tlb_generation != c->tlb_generation ||
-                 !block_is_fresh(j->block))) {
+    if (unlikely(!jump_hits(c, j, linear, mode))) {
         struct block *b = find_slow(c, linear, mode);
 
         /* One that is not kept gives its place to the next. */

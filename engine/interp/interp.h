@@ -33,9 +33,9 @@ struct block {
     struct code_page *page, *page2; /* page NULL: not RAM, never kept */
     uint32_t generation, generation2;
     uint32_t mode;
-    uint16_t n;   /* instructions */
-    uint16_t len; /* bytes */
-    uint8_t heat; /* the jit counts runs here, */
+    uint16_t n;        /* instructions */
+    uint16_t len;      /* bytes */
+    uint8_t heat;      /* the jit counts runs here, */
     uint64_t heat_rip; /* at this address */
     struct insn insn[];
 };
@@ -76,6 +76,8 @@ struct block *block_find(struct cpu *c, bool single);
  * and run; NULL otherwise. Raises nothing.
  */
 struct block *block_after(struct cpu *c, const struct block *b);
+/* In flat modes: the block at s.rip if it was found lately; else NULL. */
+struct block *block_recent(struct cpu *c);
 void block_flush(struct interp_cpu *e);
 
 /* Is a block made of current bytes? Any thread. */

@@ -12,10 +12,11 @@ void align_patch(struct emit *e, unsigned opcode_bytes)
         e8(e, 0x90);
 }
 
-static void link_to(struct trans *t, uint64_t target)
+/* save: on the way out of line, flags go to their slot. */
+static void link_saving(struct trans *t, uint64_t target, bool save)
 {
     struct jit_link *l = trans_link(t);
-    struct stub *s = trans_stub(t, STUB_LINK, t->e->p);
+    struct stub *s = trans_stub(t, save ? STUB_SAVE : STUB_LINK, t->e->p);
 
     l->patch = t->e->p - 4;
     l->target = target;
@@ -23,6 +24,11 @@ static void link_to(struct trans *t, uint64_t target)
     l->same_page = !((target ^ t->rip) & PAGE_MASK);
     s->link = l;
     s->target = target;
+}
+
+static void link_to(struct trans *t, uint64_t target)
+{
+    link_saving(t, target, false);
 }
 
 /* To the instruction at hand or before it: part of a loop. */
@@ -264,25 +270,30 @@ static bool plain_branch(const struct trans *t, const struct insn *i)
 static bool emit_jcc(struct trans *t, const struct insn *i)
 {
     uint64_t next = next_rip(t, i), target = as_rip(t, next + i->imm);
-    uint8_t *skip = NULL;
+    uint8_t *skip;
+    bool save;
 
     if (!canonical(t, target) || !plain_branch(t, i))
         return false;
     if (!t->in_eflags)
         flags_restore(t);
-    if ((is_last(t) ? t->live[t->k] : t->live_taken[t->k]) && !t->in_slot)
-        flags_save(t);
+    save = t->live_taken[t->k] && !t->in_slot;
     if (is_backward(t, target)) {
         skip = e_jcc_forward(t->e, insn_cc(i) ^ 1);
+        if (save)
+            flags_save(t);
         emit_jump(t, target);
         e_bind(t->e, skip);
+        t->in_slot &= !save;
     } else {
         align_patch(t->e, 2);
         e_jcc_forward(t->e, insn_cc(i));
-        link_to(t, target);
+        link_saving(t, target, save);
     }
     if (!is_last(t))
         return true;
+    if (t->live_end && !t->in_slot)
+        flags_save(t);
     align_patch(t->e, 1);
     e_jmp_forward(t->e);
     link_to(t, next);

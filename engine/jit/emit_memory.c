@@ -297,8 +297,8 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
         return simple_place(t, a, S2);
     }
     flags_yield(t, needed);
-    if (short_form && !a->align && !is_masked(a->i) && TLB_SIZE > 1 && !(t->mode & MODE_ALONE) &&
-        plan_group(t, a, &g)) {
+    if (short_form && !a->align && !is_masked(a->i) && TLB_SIZE > 1 &&
+        !(t->mode & MODE_ALONE) && plan_group(t, a, &g)) {
         emit_probe(t, a, g.lo - disp_of(a), (unsigned)(g.hi - g.lo), g.write,
                    S2);
         t->group = g;

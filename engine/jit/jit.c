@@ -38,8 +38,8 @@ static void open_code(struct jit *j)
     const struct host_code *m = &j->memory;
     size_t half = align_up(m->len / 2, PAGE_SIZE);
 
-    j->e = (struct emit){
-        .p = m->rw, .end = m->rw + half, .to_rx = m->rx - m->rw};
+    j->e =
+        (struct emit){.p = m->rw, .end = m->rw + half, .to_rx = m->rx - m->rw};
     j->cold = j->e;
     j->cold.p = j->cold_start = m->rw + half;
     j->cold.end = m->rw + m->len;
@@ -262,8 +262,7 @@ void jit_flush_world(struct jit_cpu *self)
 
 static bool has_room(const struct jit *j)
 {
-    return j->e.end - j->e.p > JIT_ROOM &&
-           j->cold.end - j->cold.p > JIT_ROOM &&
+    return j->e.end - j->e.p > JIT_ROOM && j->cold.end - j->cold.p > JIT_ROOM &&
            j->meta_size - j->meta_used > JIT_ROOM &&
            j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES - 4;
 }
@@ -460,6 +459,21 @@ static struct jit_block *check_second(struct jit_cpu *j, struct jit_block *b)
     return NULL;
 }
 
+/* Run so far too seldom to have been translated: no need to look. */
+static bool run_if_cold(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    struct block *b = block_recent(c);
+
+    if (!b || b->heat_rip != c->s.rip || b->heat >= j->jit->heat)
+        return false;
+    b->heat++;
+    j->stats.cold++;
+    jit_fp_evict(j);
+    interp_run_block(c, b);
+    return true;
+}
+
 static struct jit_block *lookup(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
@@ -473,6 +487,8 @@ static struct jit_block *lookup(struct jit_cpu *j)
     link = __atomic_load_n(&j->exit_link, __ATOMIC_RELAXED);
     if (link && link->alone && link->target == c->s.rip)
         mode |= MODE_ALONE;
+    else if (run_if_cold(j))
+        return NULL;
     gpa = mem_fetch_page(c, c->s.rip, &page);
     j->stats.lookups++;
     if (unlikely(j->jit->tuning->stress != 0))
@@ -575,9 +591,8 @@ const uint8_t *jit_resume(struct cpu *c)
 {
     struct jit_cpu *j = jit_of(c);
 
-    if (j->jit->check ||
-        atomic_load_explicit(&j->poll, memory_order_relaxed) || j->pending ||
-        c->s.activity || c->s.pending_db || x86_one_by_one(c) ||
+    if (j->jit->check || atomic_load_explicit(&j->poll, memory_order_relaxed) ||
+        j->pending || c->s.activity || c->s.pending_db || x86_one_by_one(c) ||
         !in_native_mode(c->mode_key))
         return NULL;
     c->s.rflags &= ~(uint64_t)FLAG_RF;

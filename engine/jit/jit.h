@@ -35,7 +35,7 @@ enum {
     JIT_SMALL = 1u << 20,   /* of both, under stress */
     JIT_HASH = 1 << 18,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
-    JIT_IBTC = 1 << 14,  /* indirect branch targets, by RIP */
+    JIT_IBTC = 1 << 16,  /* indirect branch targets, by RIP */
     JIT_MAPS = 1 << 12,  /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,

@@ -47,41 +47,50 @@ static bool is_opaque(const struct insn *i)
     return insn_opcode(i)->props & OP_SYSTEM;
 }
 
-enum { LOOK_AHEAD = 8 };
+enum { LOOK_AHEAD = 16, LOOK_BRANCHES = 2 };
+
+/* Decodes at a, on the block's page; false: nothing that can be followed. */
+static bool look_at(struct trans *t, gpa_t a, struct insn *i)
+{
+    struct jit_cpu *cpu = t->cpu;
+    unsigned bytes = MIN(PAGE_SIZE - (unsigned)(a & ~PAGE_MASK), 15);
+
+    if (code_pages_claim(cpu->ic.pages, t->guest_page, cpu->ic.cpu.vcpu, a,
+                         bytes))
+        tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
+    return x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
+                      t->wide ? DECODE_64 : DECODE_32) == DECODE_OK &&
+           !is_opaque(i);
+}
 
 /*
  * Flags that code at rip may read before it sets them: by decoding what
  * follows on the same page, which is claimed, so that a change of it drops
- * this block too.
+ * this block too. branches: how many more ways to follow.
  */
-static uint16_t live_at(struct trans *t, uint64_t rip)
+static uint16_t live_at(struct trans *t, uint64_t rip, unsigned branches)
 {
-    struct jit_cpu *cpu = t->cpu;
     uint16_t live = 0, dead = 0;
-    gpa_t a = (t->b->gpa & PAGE_MASK) | (rip & ~PAGE_MASK);
-    unsigned left = PAGE_SIZE - (unsigned)(rip & ~PAGE_MASK);
 
-    if ((rip ^ t->rip) & PAGE_MASK)
-        return FLAGS_STATUS;
-    for (unsigned n = 0; n < LOOK_AHEAD && left; n++) {
-        unsigned bytes = MIN(left, 15);
+    for (unsigned n = 0; n < LOOK_AHEAD && dead != FLAGS_STATUS; n++) {
+        gpa_t a = (t->b->gpa & PAGE_MASK) | (rip & ~PAGE_MASK);
         uint16_t reads, kills;
         struct insn i;
+        op_fn body;
 
-        if (code_pages_claim(cpu->ic.pages, t->guest_page, cpu->ic.cpu.vcpu, a,
-                             bytes))
-            tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
-        if (x86_decode(&i, t->page + (a & ~PAGE_MASK), bytes,
-                       t->wide ? DECODE_64 : DECODE_32) != DECODE_OK ||
-            is_opaque(&i))
+        if (((rip ^ t->rip) & PAGE_MASK) || !look_at(t, a, &i))
             break;
         insn_flags(&i, &reads, &kills);
         live |= reads & ~dead;
         dead |= kills;
-        if (dead == FLAGS_STATUS || (insn_opcode(&i)->props & OP_ENDS))
+        body = insn_opcode(&i)->body;
+        rip = as_rip(t, rip + i.len);
+        if (body == op_jcc && branches)
+            live |= live_at(t, as_rip(t, rip + i.imm), branches - 1) & ~dead;
+        else if (body == op_jmp)
+            rip = as_rip(t, rip + i.imm);
+        else if (insn_opcode(&i)->props & OP_ENDS)
             break;
-        a += i.len;
-        left -= i.len;
     }
     return (uint16_t)(live | (FLAGS_STATUS & ~dead));
 }
@@ -93,22 +102,24 @@ static uint16_t live_out(struct trans *t)
     uint64_t next = next_rip(t, last);
 
     if (body == op_jmp || body == op_call)
-        return live_at(t, as_rip(t, next + last->imm));
+        return live_at(t, as_rip(t, next + last->imm), LOOK_BRANCHES);
     if (body != op_jcc && (insn_opcode(last)->props & OP_ENDS))
         return FLAGS_STATUS;
-    return live_at(t, next);
+    return live_at(t, next, LOOK_BRANCHES);
 }
 
 static void find_live(struct trans *t)
 {
     uint16_t live = live_out(t);
 
+    t->live_end = live;
     for (unsigned k = t->n; k-- > 0;) {
         const struct insn *i = &t->insn[k];
         uint16_t reads, kills;
 
         if (insn_opcode(i)->body == op_jcc) {
-            t->live_taken[k] = live_at(t, as_rip(t, next_rip(t, i) + i->imm));
+            t->live_taken[k] =
+                live_at(t, as_rip(t, next_rip(t, i) + i->imm), LOOK_BRANCHES);
             live |= t->live_taken[k];
         }
         t->live[k] = live;
@@ -167,22 +178,52 @@ static void emit_alone(struct trans *t, const struct stub *s)
     e_jmp(e, t->j->thunk.exit_link);
 }
 
+/* jcc over what follows if S0 + span is beyond the page. */
+static uint8_t *if_crossing(struct emit *e, unsigned span)
+{
+    e_mov(e, S1, S0);
+    e_alu_imm(e, false, ALU_AND, S1, (int32_t)~PAGE_MASK);
+    e_alu_imm(e, false, ALU_CMP, S1, (int32_t)(PAGE_SIZE - span));
+    return e_jcc_forward(e, 7);
+}
+
+static void emit_missed(struct trans *t, const struct stub *s)
+{
+    struct emit *e = t->e;
+    unsigned span = s->insn->span;
+    uint8_t *crossing = NULL;
+
+    emit_linear(t, &s->access, s->group_lo, S0);
+    if (span)
+        crossing = if_crossing(e, span);
+    e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
+    e_call(e, t->j->thunk.slow);
+    e_jmp(e, s->retry);
+    if (!span) {
+        e_jmp(e, s->access.ends ? t->j->thunk.resume : s->back + e->to_rx);
+        return;
+    }
+    e_bind(e, crossing);
+    emit_alone(t, s);
+}
+
+static void emit_unlinked(struct trans *t, const struct stub *s)
+{
+    struct emit *e = t->e;
+
+    s->link->stub = emit_here(e);
+    e_mov_imm(e, S0, s->target);
+    e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->link);
+    e_jmp(e, t->j->thunk.exit_link);
+}
+
 static void emit_stub(struct trans *t, struct stub *s)
 {
     struct emit *e = t->e;
 
     retarget(t, s->from);
     switch (s->kind) {
-    case STUB_MEMORY:
-        emit_linear(t, &s->access, s->group_lo, S0);
-        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
-        e_call(e, t->j->thunk.slow);
-        e_jmp(e, s->retry);
-        if (s->insn->span)
-            emit_alone(t, s);
-        else
-            e_jmp(e, s->access.ends ? t->j->thunk.resume : s->back + e->to_rx);
-        break;
+    case STUB_MEMORY: emit_missed(t, s); break;
     case STUB_BODY:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_call(e, t->j->thunk.body);
@@ -197,12 +238,15 @@ static void emit_stub(struct trans *t, struct stub *s)
         e_call(e, t->j->thunk.fp_need[s->fp]);
         e_jmp(e, s->back + e->to_rx);
         break;
-    case STUB_LINK:
-        s->link->stub = emit_here(e);
-        e_mov_imm(e, S0, s->target);
-        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->link);
-        e_jmp(e, t->j->thunk.exit_link);
+    case STUB_SAVE:
+        flags_save(t);
+        align_patch(e, 1);
+        e_jmp_forward(e);
+        s->link->patch = e->p - 4;
+        store_le32(s->link->patch, 0); /* the next instruction */
+        emit_unlinked(t, s);
         break;
+    case STUB_LINK: emit_unlinked(t, s); break;
     case STUB_INDIRECT:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_jmp(e, t->j->thunk.exit_insn);

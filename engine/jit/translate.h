@@ -48,6 +48,7 @@ enum stub_kind {
     STUB_BODY_END, /* likewise, of an instruction that ends the block */
     STUB_FP,       /* vector or x87 state is not live */
     STUB_LINK,     /* a direct branch that is not linked */
+    STUB_SAVE,     /* likewise, with flags to be saved first */
     STUB_LEAVE,    /* leave for RIP `target` */
     STUB_INDIRECT, /* leave for the RIP in S0, by insn */
 };
@@ -83,14 +84,15 @@ struct trans {
     bool wide; /* 64-bit code; else 32-bit code in flat segments */
     unsigned mode_id;
     uint32_t next_mode; /* of what direct branches go to */
-    unsigned k; /* the instruction at hand */
+    unsigned k;         /* the instruction at hand */
     /* Where the guest's flags are; both false: nowhere, they are dead. */
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
     struct group group;
-    bool ended; /* control does not fall out of the end */
+    bool ended;      /* control does not fall out of the end */
     unsigned n, len; /* instructions, and their bytes */
     unsigned nout, nstubs;
+    uint16_t live_end; /* status flags live where control falls out */
     /* Nothing below is set to begin with. */
     struct insn insn[TRACE_INSNS]; /* pos from the first one's */
     /*
