@@ -238,6 +238,33 @@ static bool is_locked(const struct insn *i)
     return (i->flags & INSN_LOCK) || insn_opcode(i)->body == op_xchg;
 }
 
+/* MOV of a whole register from or to one that is in its slot. */
+static bool emit_slot_move(struct trans *t, const struct insn *i)
+{
+    const struct operand *to = &i->opnd[0], *from = &i->opnd[1];
+    int h_to, h_from;
+    bool wide = to->size == 8;
+
+    if (insn_opcode(i)->body != op_mov || to->kind != OPND_GPR ||
+        from->kind != OPND_GPR || to->size < 4)
+        return false;
+    h_to = host_of(to->reg);
+    h_from = host_of(from->reg);
+    if (h_to >= 0 && h_from >= 0)
+        return false;
+    if (h_to >= 0) {
+        e_rm(t->e, wide, OP_MOV_LOAD, (unsigned)h_to, H_SP,
+             C_OFF(s.gpr) + 8 * from->reg);
+        return true;
+    }
+    if (h_from < 0)
+        e_rm(t->e, wide, OP_MOV_LOAD, S0, H_SP, C_OFF(s.gpr) + 8 * from->reg);
+    else if (!wide)
+        e_rr(t->e, false, OP_MOV_STORE, (unsigned)h_from, S0);
+    emit_put(t, to->reg, h_from >= 0 && wide ? (unsigned)h_from : S0);
+    return true;
+}
+
 bool emit_copy(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
@@ -248,7 +275,11 @@ bool emit_copy(struct trans *t, const struct insn *i)
     bool wants_flags;
     struct copy c;
 
-    if (copy_refused(t, i) || !plan(&c, i, mem >= 0 ? &p : NULL))
+    if (copy_refused(t, i))
+        return false;
+    if (emit_slot_move(t, i))
+        return true;
+    if (!plan(&c, i, mem >= 0 ? &p : NULL))
         return false;
     insn_flags(i, &reads, &kills);
     /* It reads flags, or keeps some of those that it may write. */
