@@ -131,7 +131,9 @@ static bool regs_differ(struct fuzz *f)
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     const struct x86_state *a = &f->interp.end, *b = &f->jit.end;
-    uint64_t mask = end_vector(&f->interp) < 0x20 ? FLAGS_STATUS : 0;
+    bool raised =
+        end_vector(&f->interp) < 0x20 || f->interp.stop == STOP_SHUTDOWN;
+    uint64_t mask = raised ? FLAGS_STATUS : 0;
 
     if (f->interp.stop != f->jit.stop)
         return differ(f, "stop", f->interp.stop, f->jit.stop);
