@@ -185,8 +185,7 @@ def boots_to_prompt(args, start, *more, seconds=BOOT):
 
 
 def test_stress(args, start):
-    boots_to_prompt(args, start, '-c', '2', '--jit-stress',
-                    'small,flush,smc,eager')
+    boots_to_prompt(args, start, '-c', '2', '--jit-stress', 'flush,smc,eager')
 
 
 def test_check(args, start):
