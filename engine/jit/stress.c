@@ -19,6 +19,6 @@ void jit_stress(struct jit_cpu *j, gpa_t a)
 
     if ((what & STRESS_FLUSH) && one_in(j, 4096))
         jit_flush_world(j);
-    if ((what & STRESS_SMC) && one_in(j, 16))
+    if ((what & STRESS_SMC) && one_in(j, 64))
         jit_forget_range(j->jit, a & PAGE_MASK, PAGE_SIZE);
 }
