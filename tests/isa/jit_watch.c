@@ -7,24 +7,21 @@
 
 static struct {
     struct vcpu *volatile running;
-    volatile uint64_t runs;
-    uint64_t seen;
+    volatile unsigned left; /* ticks */
     volatile sig_atomic_t late;
     uint64_t seed, number;
 } watch;
 
-/* Who runs at two ticks is late. */
 static void tick(int sig)
 {
     struct vcpu *v = watch.running;
 
     (void)sig;
-    if (v && watch.seen == watch.runs) {
+    if (v && watch.left && !--watch.left) {
         watch.late = 1;
         atomic_fetch_or(&v->events, VCPU_KICK);
         v->engine->kick(v);
     }
-    watch.seen = watch.runs;
 }
 
 static void crash(int sig)
@@ -45,7 +42,7 @@ void watch_open(void)
     static uint8_t stack[65536];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction a = {.sa_handler = crash, .sa_flags = SA_ONSTACK};
-    struct itimerval every = {{1, 0}, {1, 0}};
+    struct itimerval every = {{0, 250000}, {0, 250000}};
 
     sigaltstack(&alternative, NULL);
     for (unsigned n = 0; n < sizeof fatal / sizeof fatal[0]; n++)
@@ -62,12 +59,12 @@ void watch_note(uint64_t seed, uint64_t number)
     watch.number = number;
 }
 
-enum stop watch_run(struct vcpu *v, bool *late)
+enum stop watch_run(struct vcpu *v, unsigned ticks, bool *late)
 {
     enum stop stop;
 
     watch.late = 0;
-    watch.runs++;
+    watch.left = ticks;
     watch.running = v;
     stop = v->engine->run(v);
     watch.running = NULL;

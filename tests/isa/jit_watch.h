@@ -7,7 +7,8 @@
 void watch_open(void);
 /* What a crash says it happened in. */
 void watch_note(uint64_t seed, uint64_t number);
-/* Runs v; after some time it is kicked out, and *late is set. */
-enum stop watch_run(struct vcpu *v, bool *late);
+/* Runs v; after so many quarters of a second of this process's CPU time (the
+   first may be short) it is kicked out, and *late is set. */
+enum stop watch_run(struct vcpu *v, unsigned ticks, bool *late);
 
 #endif
