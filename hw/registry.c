@@ -5,6 +5,7 @@
 /* clang-format off */
 #define DEVICES(X) \
     /* intc, timer, char, input */ \
+    X(ferr) \
     X(i8259) \
     X(ioapic) \
     X(lapic) \

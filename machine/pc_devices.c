@@ -31,6 +31,7 @@ static const struct {
     {"i8259", "pic"},          {"ioapic", "ioapic"},    {"dma8237", "dma"},
     {"i8254", "pit"},          {"mc146818", "rtc"},     {"hpet", "hpet"},
     {"i8042", "kbd"},          {"port92", "port92"},    {"port80", "port80"},
+    {"ferr", "ferr"},
 };
 
 static int add_board(struct pc *pc, struct err *e)

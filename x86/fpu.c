@@ -1,6 +1,7 @@
 #include "x86/fpu.h"
 
 #include "base/bits.h"
+#include "x86/outside.h"
 
 void fpu_set_top(uint8_t *fx, unsigned top)
 {
@@ -118,8 +119,50 @@ void fpu_from_area(struct cpu *c, const uint8_t *area, bool wide)
     }
 }
 
+/* True: IGNNE# is asserted. */
+static bool drive_ferr(struct cpu *c, bool on)
+{
+    struct outside_access a = {.what = OUTSIDE_FERR,
+                               .write = true,
+                               .bytes = 1,
+                               .at = 0,
+                               .value = on,
+                               .ok = true};
+
+    x86_outside(c, &a);
+    return a.ok;
+}
+
+void fpu_clear_exceptions(struct cpu *c)
+{
+    enum { CLEARED = FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B };
+    uint8_t *fx = c->s.fxsave;
+
+    if ((fpu_sw(fx) & FSW_ES) && !(c->s.cr0 & CR0_NE))
+        drive_ferr(c, false);
+    fpu_set_words(fx, fpu_cw(fx), fpu_sw(fx) & ~CLEARED);
+}
+
+/*
+ * Without CR0.NE the error goes out by FERR#, and the CPU waits before this
+ * instruction for an interrupt, unless IGNNE# says to go on (SDM volume 1,
+ * D.2.1).
+ * SPEC: then the flags are lost; the host would fault with them.
+ */
+static COLD void pending(struct cpu *c)
+{
+    if (c->s.cr0 & CR0_NE)
+        x86_raise(c, EXC_MF);
+    if (drive_ferr(c, true)) {
+        fpu_clear_exceptions(c);
+        return;
+    }
+    c->s.rip = insn_rip(c, c->insn);
+    x86_unwind(c, UNWIND_RESTART);
+}
+
 void fpu_check_pending(struct cpu *c)
 {
     if (unlikely(fpu_sw(c->s.fxsave) & FSW_ES))
-        x86_raise(c, EXC_MF);
+        pending(c);
 }

@@ -44,6 +44,7 @@ enum {
     FSW_ZE = 1 << 2,
     FSW_OE = 1 << 3,
     FSW_UE = 1 << 4,
+    FSW_SF = 1 << 6, /* stack fault */
     FSW_ES = 1 << 7,
     FSW_TOP_SHIFT = 11,
     FSW_TOP = 7 << 11,
@@ -117,5 +118,7 @@ void fpu_reset(uint8_t *fx);
 /* Raises what a waiting x87 or MMX instruction raises when an unmasked
    exception is pending: #MF, or FERR# when CR0.NE is clear. */
 void fpu_check_pending(struct cpu *c);
+/* FNCLEX: FERR# goes away with the flags. */
+void fpu_clear_exceptions(struct cpu *c);
 
 #endif

@@ -51,6 +51,11 @@ static void of_tpr(const struct vcpu *v, struct outside_access *a)
         a->value = v->intc->get_tpr(v->intc_ctx);
 }
 
+static void of_ferr(const struct vcpu *v, struct outside_access *a)
+{
+    a->ok = !v->intc->ferr || v->intc->ferr(v->intc_ctx, a->value);
+}
+
 static void of_intc(struct cpu *c, struct outside_access *a)
 {
     const struct vcpu *v = c->vcpu;
@@ -62,6 +67,8 @@ static void of_intc(struct cpu *c, struct outside_access *a)
         of_apic(v, a);
     else if (a->what == OUTSIDE_MSR)
         of_msr(v, a);
+    else if (a->what == OUTSIDE_FERR)
+        of_ferr(v, a);
     else
         of_tpr(v, a);
     x86_outside_unlock(c);
@@ -74,6 +81,7 @@ void x86_outside_now(struct cpu *c, struct outside_access *a)
     case OUTSIDE_PORT: of_space(c, c->vcpu->io, a); break;
     case OUTSIDE_APIC:
     case OUTSIDE_MSR:
+    case OUTSIDE_FERR:
     case OUTSIDE_TPR: of_intc(c, a); break;
     case OUTSIDE_TSC: a->value = tsc_now(c->model, c->s.tsc_offset); break;
     case OUTSIDE_RANDOM: host_random(&a->value, sizeof a->value); break;

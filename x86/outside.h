@@ -20,6 +20,7 @@ enum outside {
     OUTSIDE_TPR,  /* as in the APIC's register */
     OUTSIDE_TSC,  /* as the guest reads it */
     OUTSIDE_RANDOM,
+    OUTSIDE_FERR, /* the pin, written; ok: IGNNE# is asserted */
 };
 
 struct outside_access {

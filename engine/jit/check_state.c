@@ -269,7 +269,7 @@ static void say_access(const char *who, const struct outside_access *a)
         [OUTSIDE_DEVICE] = "device memory", [OUTSIDE_PORT] = "port",
         [OUTSIDE_APIC] = "APIC register",   [OUTSIDE_MSR] = "MSR",
         [OUTSIDE_TPR] = "task priority",    [OUTSIDE_TSC] = "TSC",
-        [OUTSIDE_RANDOM] = "random number"};
+        [OUTSIDE_RANDOM] = "random number", [OUTSIDE_FERR] = "FERR#"};
 
     host_log(LOG_ERROR, "  %s %s %s at 0x%llx, %u bytes, 0x%llx", who,
              a->write ? "writes" : "reads", names[a->what],

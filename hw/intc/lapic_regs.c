@@ -314,6 +314,15 @@ static void set_tpr(void *intc, uint8_t tpr)
     write_tpr(intc, tpr);
 }
 
+/* The pin of CPU 0 alone is connected. */
+static bool cpu_ferr(void *intc, bool on)
+{
+    const struct lapic *l = intc;
+    const struct ferr_sink *sink = &l->dev.env->ferr;
+
+    return l->cpu || !sink->set || sink->set(sink->ctx, on);
+}
+
 const struct intc_cpu_ops lapic_cpu_ops = {
     .ack = cpu_ack,
     .get_tpr = get_tpr,
@@ -322,4 +331,5 @@ const struct intc_cpu_ops lapic_cpu_ops = {
     .write = page_write,
     .read_msr = read_msr,
     .write_msr = write_msr,
+    .ferr = cpu_ferr,
 };

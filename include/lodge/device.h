@@ -134,6 +134,7 @@ struct env {
     struct irq pic_intr;     /* lapic: LINT0; unset: cpu_pins[0].intr */
     struct inta pic_inta;    /* i8259: who gives the vector of an ExtINT */
     struct irq nmi;          /* lapic: LINT1; unset: cpu_pins[0].nmi */
+    struct ferr_sink ferr;   /* ferr: floating-point errors of CPU 0 */
     struct eoi_sink eoi;     /* ioapic: EOIs of level-triggered vectors */
     struct apic_bus *apics;  /* lapic: how they find each other */
     struct irq pit_irq0;     /* hpet: the 8254's OUT0; unset: isa_irq[0] */

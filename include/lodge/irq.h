@@ -26,6 +26,12 @@ struct msi_sink {
     void *ctx;
 };
 
+/* CPU 0's FERR# pin; the answer is its IGNNE# pin. */
+struct ferr_sink {
+    bool (*set)(void *ctx, bool on);
+    void *ctx;
+};
+
 /* The 8259s' answer to a CPU's INTA cycle: the vector. */
 struct inta {
     int (*ack)(void *ctx);
@@ -86,6 +92,8 @@ struct intc_cpu_ops {
        false: #GP(0). */
     bool (*read_msr)(void *intc, uint32_t msr, uint64_t *v);
     bool (*write_msr)(void *intc, uint32_t msr, uint64_t v);
+    /* FERR#, driven while CR0.NE is clear; what IGNNE# is. NULL: asserted. */
+    bool (*ferr)(void *intc, bool on);
 };
 
 #endif

@@ -24,18 +24,6 @@ static void on_irq(struct frame *f)
     outb(0x20, 0x20);
 }
 
-static void set_pics(void)
-{
-    static const uint8_t words[][2] = {
-        {0x11, 0x11}, {0x20, 0x28}, {4, 2}, {1, 1}};
-
-    for (int n = 0; n < 4; n++) {
-        outb(n ? 0x21 : 0x20, words[n][0]);
-        outb(n ? 0xa1 : 0xa0, words[n][1]);
-    }
-    mask_pics();
-}
-
 static bool about(uint64_t got, uint64_t want)
 {
     return got >= want / 2 && got <= want * 2;
@@ -180,7 +168,7 @@ void test_main(void)
 {
     for (int n = 0; n < 16; n++)
         handlers[IRQ0 + n] = on_irq;
-    set_pics();
+    pics_at(IRQ0);
     pit();
     rtc();
     hpet();

@@ -35,6 +35,7 @@ static const struct row rows[] = {
     {.name = "debug-exit", .io = {{0xf4, 4}}},
     {.name = "port80", .io = {{0x80, 1}}},
     {.name = "port92", .io = {{0x92, 1}}},
+    {.name = "ferr", .io = {{0xf0, 1}}},
     {.name = "testdev",
      .io = {{0xe0, 12}},
      .mem = 0xff000000,

@@ -1,8 +1,9 @@
-/* Small ports: hw/char/{debug_exit,port80,port92,testdev}.c. */
+/* Small ports: hw/char/{debug_exit,port80,port92,testdev}.c,
+   hw/intc/ferr.c. */
 #include "fake_env.h"
 
-extern const struct dev_class debug_exit_class, dma8237_class, port80_class,
-    port92_class, testdev_class;
+extern const struct dev_class debug_exit_class, dma8237_class, ferr_class,
+    port80_class, port92_class, testdev_class;
 
 static struct fake *f;
 
@@ -45,6 +46,31 @@ static void post_codes(void **state UNUSED)
     assert_int_equal(inb(f, 0x80), 0x55);
     outw(f, 0x80, 0x1234);
     assert_int_equal(inb(f, 0x80), 0x34);
+}
+
+/* FERR# is IRQ 13, till port 0xf0 asserts IGNNE#, till FERR# goes away. */
+static void floating_point_errors(void **state UNUSED)
+{
+    struct dev *d = fake_add(f, &ferr_class);
+    struct ferr_sink *sink = &f->env.ferr;
+    struct fake_line irq13 = {0};
+
+    f->env.isa_irq[13] = (struct irq){fake_line_set, &irq13, 0};
+    outb(f, 0xf0, 0); /* says nothing without an error */
+    assert_false(sink->set(sink->ctx, true));
+    assert_true(irq13.level);
+    assert_false(sink->set(sink->ctx, true));
+    outb(f, 0xf0, 0);
+    assert_false(irq13.level);
+    assert_true(sink->set(sink->ctx, true));
+    sink->set(sink->ctx, false);
+    assert_false(sink->set(sink->ctx, true)); /* a new one */
+    assert_true(irq13.level);
+    sink->set(sink->ctx, false); /* FNCLEX alone does */
+    assert_false(irq13.level);
+    sink->set(sink->ctx, true);
+    ferr_class.reset(d, false);
+    assert_false(irq13.level);
 }
 
 static void fast_a20_and_reset(void **state UNUSED)
@@ -124,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(exits),
         T(post_codes),
+        T(floating_point_errors),
         T(fast_a20_and_reset),
         T(test_ports),
     };

@@ -167,16 +167,14 @@ void op_fwait(struct cpu *c, const struct insn *i)
 void op_fninit(struct cpu *c, const struct insn *i)
 {
     (void)i;
+    fpu_clear_exceptions(c);
     fpu_init(c->s.fxsave);
 }
 
 void op_fnclex(struct cpu *c, const struct insn *i)
 {
-    enum { CLEARED = FSW_EXCEPTIONS | 1 << 6 | FSW_ES | FSW_B };
-    uint8_t *fx = c->s.fxsave;
-
     (void)i;
-    fpu_set_words(fx, fpu_cw(fx), fpu_sw(fx) & ~CLEARED);
+    fpu_clear_exceptions(c);
 }
 
 void op_fldcw(struct cpu *c, const struct insn *i)
@@ -357,6 +355,7 @@ void op_fnsave(struct cpu *c, const struct insn *i)
     for (unsigned r = 0; r < 8; r++)
         memcpy(area + env + 10 * r, c->s.fxsave + FX_ST + 16 * r, 10);
     mem_write_bytes(c, env_address(c, i, n, true), area, n);
+    fpu_clear_exceptions(c);
     fpu_init(c->s.fxsave);
 }
 

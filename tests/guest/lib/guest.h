@@ -203,6 +203,8 @@ void delay_us(unsigned us);
 uint32_t pci_read(unsigned dev, unsigned fn, unsigned reg);
 void pci_write(unsigned dev, unsigned fn, unsigned reg, uint32_t v);
 void mask_pics(void);
+/* IRQ 0 and up by vector and up; all are masked. */
+void pics_at(uint8_t vector);
 
 /* --- local APIC, xAPIC mode --- */
 #define LAPIC 0xfee00000u

@@ -52,6 +52,18 @@ void mask_pics(void)
     outb(0xa1, 0xff);
 }
 
+void pics_at(uint8_t vector)
+{
+    const uint8_t words[][2] = {
+        {0x11, 0x11}, {vector, (uint8_t)(vector + 8)}, {4, 2}, {1, 1}};
+
+    for (int n = 0; n < 4; n++) {
+        outb(n ? 0x21 : 0x20, words[n][0]);
+        outb(n ? 0xa1 : 0xa0, words[n][1]);
+    }
+    mask_pics();
+}
+
 void lapic_enable(void)
 {
     mask_pics();
