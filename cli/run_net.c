@@ -12,6 +12,7 @@ static const struct {
 } models[] = {
     {"virtio", "virtio-net"},
     {"e1000", "e1000"},
+    {"rtl8139", "rtl8139"},
 };
 
 static int set_model(struct run_net *n, const char *v, struct err *e)

@@ -34,6 +34,7 @@
     X(fdc82077) \
     X(virtio_blk) \
     X(e1000) \
+    X(rtl8139) \
     X(virtio_console) \
     X(virtio_net) \
     X(virtio_rng)

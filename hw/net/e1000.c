@@ -97,8 +97,10 @@ static void link_changed(void *dev)
 
 static void load_address(struct e1000 *s)
 {
-    *e1000_reg(s, RA) = s->eeprom[0] | (uint32_t)s->eeprom[1] << 16;
-    *e1000_reg(s, RA + 4) = s->eeprom[2] | RA_VALID;
+    const uint16_t *word = s->eeprom.word;
+
+    *e1000_reg(s, RA) = word[0] | (uint32_t)word[1] << 16;
+    *e1000_reg(s, RA + 4) = word[2] | RA_VALID;
 }
 
 static void reset_registers(struct e1000 *s)
@@ -116,9 +118,7 @@ static void reset_registers(struct e1000 *s)
     for (unsigned i = 0; i < ARRAY_LEN(values); i++)
         *e1000_reg(s, values[i].reg) = values[i].v;
     load_address(s);
-    s->wire_bits = 0;
-    s->wire_in = 0;
-    s->wire_out = 0x8000;
+    microwire_drive(&s->eeprom, false, false, false);
     s->irq_next = 0;
     env_arm(s->dev.env, &s->irq_timer, UINT64_MAX);
     e1000_tx_reset(s);
@@ -335,19 +335,7 @@ static void writable(void *dev)
     e1000_tx_start(dev);
 }
 
-static void plug_in(struct e1000 *s)
-{
-    struct net *n = s->net;
-
-    if (!n)
-        return;
-    n->dev = s;
-    n->receive = e1000_receive;
-    n->writable = writable;
-    n->link_changed = link_changed;
-    if (n->accept) /* sums are filled in, or believed */
-        n->accept(n->endpoint, NET_OFF_CSUM);
-}
+static const struct net_card card = {e1000_receive, writable, link_changed};
 
 static int e1000_attach(struct dev *d, struct env *env, struct err *e)
 {
@@ -379,7 +367,9 @@ static int e1000_attach(struct dev *d, struct env *env, struct err *e)
     timer_init(&s->link_timer, env->loop, link_due, s);
     work_init(&s->tx_work, e1000_tx_run, s);
     s->link_at = UINT64_MAX;
-    plug_in(s);
+    net_plug(s->net, &card, s);
+    if (s->net && s->net->accept) /* sums are filled in, or believed */
+        s->net->accept(s->net->endpoint, NET_OFF_CSUM);
     return 0;
 }
 
@@ -439,8 +429,7 @@ static void e1000_detach(struct dev *d)
 {
     struct e1000 *s = (struct e1000 *)d;
 
-    if (s->net)
-        s->net->receive = NULL;
+    net_unplug(s->net);
     env_arm(d->env, &s->irq_timer, UINT64_MAX);
     env_arm(d->env, &s->link_timer, UINT64_MAX);
     if (d->env->loop)
@@ -449,12 +438,7 @@ static void e1000_detach(struct dev *d)
 }
 
 static const struct prop e1000_props[] = {
-    {"net", "what it is plugged into", offsetof(struct e1000, net), PROP_NET,
-     false, 0, 0, 0},
-    {"mac", "its address, like 52:54:00:12:34:56",
-     offsetof(struct e1000, mac_text), PROP_STRING, false, 0, 0, 0},
-    {"slot", "PCI slot, 1 to 31; 0: the first free one",
-     offsetof(struct e1000, pci.slot), PROP_U32, false, 0, 0, 31},
+    NET_PCI_PROPS(struct e1000),
     PROP_END,
 };
 
@@ -476,10 +460,7 @@ static const struct field e1000_fields[] = {
     FIELD32(struct e1000, reg),
     FIELD32(struct e1000, port_address),
     FIELD16(struct e1000, phy),
-    FIELD16(struct e1000, eeprom),
-    FIELD16(struct e1000, wire_in),
-    FIELD16(struct e1000, wire_out),
-    FIELD_MAX(struct e1000, wire_bits, 8, 25),
+    FIELD_SUB(struct e1000, eeprom, struct microwire, microwire_fields),
     FIELDB(struct e1000, irq),
     FIELD64(struct e1000, irq_next),
     FIELD64(struct e1000, link_at),

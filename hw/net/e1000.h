@@ -6,6 +6,7 @@
 #ifndef HW_NET_E1000_H
 #define HW_NET_E1000_H
 
+#include "hw/net/microwire.h"
 #include "hw/net/offload.h"
 #include "lodge/pci.h"
 
@@ -123,11 +124,7 @@ struct e1000 {
     uint32_t reg[E1000_REGS / 4];
     uint32_t port_address; /* IOADDR */
     uint16_t phy[32];
-    uint16_t eeprom[64];
-
-    /* Microwire: §5.3.2 */
-    uint16_t wire_in, wire_out;
-    uint8_t wire_bits; /* clocked in since chip select; at most 31 */
+    struct microwire eeprom;
 
     bool irq;          /* what the pin shows */
     uint64_t irq_next; /* ITR: not before this time */

@@ -47,7 +47,7 @@ enum { /* PHY registers: IEEE 802.3 clause 22, and the 88E1011's own */
 
 /* --- EEPROM: §5.6 has its map --- */
 
-enum { EEPROM_SUM = 0xbaba, WIRE_ADDRESS = 6 };
+enum { EEPROM_SUM = 0xbaba };
 
 void e1000_eeprom_init(struct e1000 *s, const uint8_t mac[NET_MAC])
 {
@@ -57,61 +57,21 @@ void e1000_eeprom_init(struct e1000 *s, const uint8_t mac[NET_MAC])
         [0x0f] = 0x3040, [0x10] = 0x0008, [0x11] = 0x2000, [0x21] = 0x7061,
         [0x24] = 0x0602,
     };
-    uint16_t sum = 0;
+    uint16_t *word = s->eeprom.word, sum = 0;
 
-    memset(s->eeprom, 0xff, sizeof s->eeprom);
-    memcpy(s->eeprom, rest, sizeof rest);
+    memset(word, 0xff, sizeof s->eeprom.word);
+    memcpy(word, rest, sizeof rest);
     for (unsigned i = 0; i < 3; i++)
-        s->eeprom[i] = load_le16(mac + 2 * i);
-    for (unsigned i = 0; i < 63; i++)
-        sum = (uint16_t)(sum + s->eeprom[i]);
-    s->eeprom[63] = (uint16_t)(EEPROM_SUM - sum);
-}
-
-/* One rising edge of the clock: a start bit, opcode 10 (read), the address;
-   then a zero and the word, highest bit first, and the words that follow. */
-static void wire_clock(struct e1000 *s, bool in)
-{
-    enum { COMMAND = 3 + WIRE_ADDRESS };
-
-    if (s->wire_bits == 0 && !in)
-        return; /* waits for the start bit */
-    if (s->wire_bits < COMMAND) {
-        s->wire_in = (uint16_t)(s->wire_in << 1 | in);
-        s->wire_bits++;
-        if (s->wire_bits == COMMAND)
-            s->wire_out = 0; /* the zero before the data */
-        return;
-    }
-    unsigned read = 6; /* 110 */
-    if (s->wire_in >> WIRE_ADDRESS != read) {
-        s->wire_out = 0x8000; /* ready: writing is done at once, nowhere */
-        return;
-    }
-    unsigned address = s->wire_in & 63;
-    if (s->wire_bits == COMMAND)
-        s->wire_out = s->eeprom[address];
-    else
-        s->wire_out = (uint16_t)(s->wire_out << 1);
-    if (++s->wire_bits == COMMAND + 16) {
-        s->wire_in = (uint16_t)(read << WIRE_ADDRESS | ((address + 1) & 63));
-        s->wire_bits = COMMAND;
-    }
+        word[i] = load_le16(mac + 2 * i);
+    for (unsigned i = 0; i < MICROWIRE_WORDS - 1; i++)
+        sum = (uint16_t)(sum + word[i]);
+    word[MICROWIRE_WORDS - 1] = (uint16_t)(EEPROM_SUM - sum);
 }
 
 void e1000_eecd_write(struct e1000 *s, uint32_t v)
 {
-    uint32_t *reg = e1000_reg(s, EECD);
-    uint32_t rises = v & ~*reg;
-
-    if (!(v & EE_CS)) {
-        s->wire_bits = 0;
-        s->wire_in = 0;
-        s->wire_out = 0x8000;
-    } else if (rises & EE_SK) {
-        wire_clock(s, v & EE_DI);
-    }
-    *reg = v & EE_KEPT;
+    microwire_drive(&s->eeprom, v & EE_CS, v & EE_SK, v & EE_DI);
+    *e1000_reg(s, EECD) = v & EE_KEPT;
 }
 
 uint32_t e1000_eecd_read(struct e1000 *s)
@@ -120,13 +80,14 @@ uint32_t e1000_eecd_read(struct e1000 *s)
 
     if (v & EE_REQ)
         v |= EE_GNT;
-    return s->wire_out & 0x8000 ? v | EE_DO : v;
+    return microwire_out(&s->eeprom) ? v | EE_DO : v;
 }
 
 void e1000_eerd_write(struct e1000 *s, uint32_t v)
 {
     unsigned address = v >> 8 & 0xff;
-    uint16_t word = address < 64 ? s->eeprom[address] : 0xffff;
+    uint16_t word =
+        address < MICROWIRE_WORDS ? s->eeprom.word[address] : 0xffff;
 
     if (v & ER_START)
         v = (uint32_t)word << 16 | (v & 0xff00) | ER_DONE;

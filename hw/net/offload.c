@@ -264,6 +264,24 @@ void net_prepare_tso(uint8_t *p, size_t bytes, unsigned ip, unsigned tcp)
     store_be16(p + tcp + TCP_SUM, inet_fold(&sum));
 }
 
+/* --- the cable --- */
+
+void net_plug(struct net *n, const struct net_card *card, void *dev)
+{
+    if (!n)
+        return;
+    n->dev = dev;
+    n->receive = card->receive;
+    n->writable = card->writable;
+    n->link_changed = card->link_changed;
+}
+
+void net_unplug(struct net *n)
+{
+    if (n)
+        n->receive = NULL;
+}
+
 /* --- addresses --- */
 
 bool net_is_broadcast(const uint8_t *mac)

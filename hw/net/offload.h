@@ -5,8 +5,7 @@
 #ifndef HW_NET_OFFLOAD_H
 #define HW_NET_OFFLOAD_H
 
-#include "base/err.h"
-#include "lodge/net.h"
+#include "lodge/device.h"
 
 /*
  * Sends f, whose offload fields are a guest's; n NULL: no cable. False: the
@@ -24,6 +23,38 @@ bool net_send_bytes(struct net *n, const uint8_t *p, size_t bytes);
  * IP at ip and TCP at tcp, all headers there; ip + 40 <= tcp + 20.
  */
 void net_prepare_tso(uint8_t *p, size_t bytes, unsigned ip, unsigned tcp);
+
+/* The card's side of a cable; unplugged again, frames for it vanish. n may be
+   NULL. */
+struct net_card {
+    bool (*receive)(void *dev, const struct net_frame *f);
+    void (*writable)(void *dev);
+    void (*link_changed)(void *dev);
+};
+void net_plug(struct net *n, const struct net_card *card, void *dev);
+void net_unplug(struct net *n);
+
+/* Properties that every card has: members net and mac_text of type. */
+#define NET_PROPS(type)                                                        \
+    {"net",                                                                    \
+     "what it is plugged into",                                                \
+     offsetof(type, net),                                                      \
+     PROP_NET,                                                                 \
+     false,                                                                    \
+     0,                                                                        \
+     0,                                                                        \
+     0},                                                                       \
+    {                                                                          \
+        "mac", "its address, like 52:54:00:12:34:56",                          \
+            offsetof(type, mac_text), PROP_STRING, false, 0, 0, 0              \
+    }
+/* And every card on PCI: member pci. */
+#define NET_PCI_PROPS(type)                                                    \
+    NET_PROPS(type),                                                           \
+    {                                                                          \
+        "slot", "PCI slot, 1 to 31; 0: the first free one",                    \
+            offsetof(type, pci.slot), PROP_U32, false, 0, 0, 31                \
+    }
 
 enum { NET_MAC = 6 };
 static inline bool net_is_group(const uint8_t *mac)

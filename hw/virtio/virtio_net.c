@@ -466,15 +466,8 @@ static void net_link_changed(void *dev)
 
 /* --- life --- */
 
-static void plug_in(struct virtio_net *s)
-{
-    if (!s->net)
-        return;
-    s->net->dev = s;
-    s->net->receive = net_receive;
-    s->net->writable = net_writable;
-    s->net->link_changed = net_link_changed;
-}
+static const struct net_card card = {net_receive, net_writable,
+                                     net_link_changed};
 
 static int net_attach(struct dev *d, struct env *env, struct err *e)
 {
@@ -494,7 +487,7 @@ static int net_attach(struct dev *d, struct env *env, struct err *e)
     s->v.config_bytes = CONFIG_BYTES;
     r = virtio_pci_attach(&s->t, &s->v, d, 0x020000, e);
     if (r == 0)
-        plug_in(s);
+        net_plug(s->net, &card, s);
     return r;
 }
 
@@ -538,18 +531,14 @@ static void net_detach(struct dev *d)
 {
     struct virtio_net *s = (struct virtio_net *)d;
 
-    if (s->net)
-        s->net->receive = NULL;
+    net_unplug(s->net);
     if (d->env->loop)
         work_cancel(d->env->loop, &s->tx_work);
     virtio_pci_detach(&s->t);
 }
 
 static const struct prop net_props[] = {
-    {"net", "what it is plugged into", offsetof(struct virtio_net, net),
-     PROP_NET, false, 0, 0, 0},
-    {"mac", "its address, like 52:54:00:12:34:56",
-     offsetof(struct virtio_net, mac_text), PROP_STRING, false, 0, 0, 0},
+    NET_PROPS(struct virtio_net),
     VIRTIO_PCI_PROPS(struct virtio_net),
     PROP_END,
 };

@@ -9,7 +9,7 @@
 #include "tests/unit/board.h"
 #include "tests/unit/net_wire.h"
 
-extern const struct dev_class i440fx_class, e1000_class;
+extern const struct dev_class i440fx_class, e1000_class, rtl8139_class;
 
 enum { TURNS = 500, TIMERS = 8 };
 enum { RAM = 0x200000, MEMORY = 0xe0000000, PORTS = 0xc000 };
@@ -35,6 +35,14 @@ static const struct {
       {0x2818, 15},
       {0x0100, 0x0401801e}},
      {0x3818, 0x2818, 0x3818, 0x20}},
+    {&rtl8139_class,
+     {{0x30, RAM},
+      {0x20, RAM + 0x1000},
+      {0x24, RAM + 0x1800},
+      {0x34, 0x0c000000},
+      {0x44, 0x8f},
+      {0x3c, 0xffff}},
+     {0x10, 0x14, 0x18, 0x1c}},
 };
 enum { CARDS = ARRAY_LEN(cards) };
 
@@ -97,24 +105,26 @@ static void access(struct rig *r, unsigned which, struct input *i)
         mem_write(r->b, off, v, bytes);
 }
 
-static uint64_t register_at(unsigned which, unsigned off)
+static void register_write(struct rig *r, unsigned which, unsigned off,
+                           uint32_t v)
 {
-    return MEMORY + 0x100000 * which + off;
+    mem_write(r->b, MEMORY + 0x100000 * which + off, v, 4);
 }
 
 static void bring_up(struct rig *r, unsigned which)
 {
     map(r, which);
     for (unsigned n = 0; n < ARRAY_LEN(cards[which].up); n++)
-        mem_write(r->b, register_at(which, cards[which].up[n].off),
-                  cards[which].up[n].v, 4);
+        register_write(r, which, cards[which].up[n].off, cards[which].up[n].v);
 }
 
 static void ring_bell(struct rig *r, unsigned which, struct input *i)
 {
     unsigned off = cards[which].bell[take(i, 1) & 3];
+    uint32_t v = (uint32_t)take(i, 1);
 
-    mem_write(r->b, register_at(which, off), take(i, 1) % 18, 4);
+    register_write(r, which, off,
+                   cards[which].class == &e1000_class ? v % 18 : v);
     loop_run_due(r->b->env.loop, false);
 }
 

@@ -1,62 +1,9 @@
-#include "base/bits.h"
-#include "host/posix/loop.h"
-#include "net_wire.h"
-#include "board.h"
+#include "nic_rig.h"
 
 /* Offsets are written as the manual's register summary has them. */
-enum { DEVFN = PCI_DEVFN(1, 0), BAR = 0xe0000000, PORTS = 0xc000 };
 enum { TXD = 0x200000, RXD = 0x210000, DATA = 0x300000, BUFFERS = 0x400000 };
 enum { COUNT = 16 };
-#define MAC   "\x52\x54\x00\x12\x34\x56"
-#define OTHER "\x52\x54\x00\x12\x34\x57"
-#define GROUP "\x01\x00\x5e\x00\x00\x01"
-#define ALL   "\xff\xff\xff\xff\xff\xff"
-
-extern const struct dev_class i440fx_class, e1000_class;
-
-struct rig {
-    struct board *b;
-    struct host_mutex lock;
-    struct dev *host, *nic;
-    struct wire wire;
-    unsigned tail; /* of transmission */
-    uint8_t frame[70000];
-};
-
-static struct timer *armed;
-static uint64_t armed_at;
-
-static void arm(struct env *env, struct timer *t, uint64_t deadline)
-{
-    (void)env;
-    if (deadline != UINT64_MAX) {
-        armed = t;
-        armed_at = deadline;
-    } else if (t == armed) {
-        armed = NULL;
-    }
-}
-
-/* The clock moves to the timer that was armed last. */
-static void timer_runs(struct rig *r)
-{
-    struct timer *t = armed;
-
-    assert_non_null(t);
-    armed = NULL;
-    r->b->now = armed_at;
-    t->fn(t->ctx);
-}
-
-static uint32_t rd(struct rig *r, unsigned off)
-{
-    return (uint32_t)mem_read(r->b, BAR + off, 4);
-}
-
-static void wr(struct rig *r, unsigned off, uint32_t v)
-{
-    mem_write(r->b, BAR + off, v, 4);
-}
+extern const struct dev_class e1000_class;
 
 static void rings(struct rig *r)
 {
@@ -76,40 +23,12 @@ static void rings(struct rig *r)
 
 static int setup(void **state)
 {
-    struct rig *r = calloc(1, sizeof *r);
+    struct rig *r = rig_new(&e1000_class);
 
-    r->b = board_new();
-    r->b->env.arm = arm;
-    host_mutex_init(&r->lock);
-    r->b->env.loop = loop_create(&r->lock);
-    wire_init(&r->wire, 0);
-    r->host = board_add(r->b, &i440fx_class, "host");
-    r->nic = board_make(r->b, &e1000_class, "net");
-    *(struct net **)board_prop(r->nic, "net") = &r->wire.net;
-    board_attach(r->b, r->nic);
-    conf_write(r->b, DEVFN, 0x10, BAR, 4);
-    conf_write(r->b, DEVFN, 0x14, PORTS, 4);
-    conf_write(r->b, DEVFN, PCI_COMMAND, 7, 2);
     wr(r, 0x0000, rd(r, 0) | 0x40); /* SLU */
     (void)rd(r, 0xc0);
     rings(r);
     *state = r;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct rig *r = *state;
-
-    wire_clear(&r->wire);
-    board_remove(r->nic);
-    assert_null(r->wire.net.receive);
-    board_remove(r->host);
-    loop_destroy(r->b->env.loop);
-    host_mutex_destroy(&r->lock);
-    board_free(r->b);
-    free(r);
-    armed = NULL;
     return 0;
 }
 
@@ -210,11 +129,6 @@ static void link(void **state)
     assert_int_equal(rd(r, 0xc0), 0); /* reading cleared it */
 }
 
-static bool pin(struct rig *r)
-{
-    return conf_read(r->b, DEVFN, PCI_STATUS, 2) & PCI_STS_INTX;
-}
-
 static void interrupts(void **state)
 {
     struct rig *r = *state;
@@ -270,7 +184,7 @@ static void descriptor(struct rig *r, uint64_t low, uint64_t high)
 static void go(struct rig *r)
 {
     wr(r, 0x3818, r->tail);
-    loop_run_due(r->b->env.loop, false);
+    run(r);
 }
 
 static uint8_t status_of(struct rig *r, unsigned i)
@@ -420,7 +334,7 @@ static void busy(void **state)
     assert_int_equal(rd(r, 0x3810), 2); /* the last descriptor waits */
     r->wire.busy = false;
     r->wire.net.writable(r->wire.net.dev);
-    loop_run_due(r->b->env.loop, false);
+    run(r);
     assert_int_equal(r->wire.nsent, 3);
     assert_true(tcp4_is_right(r->wire.sent[2].p, r->wire.sent[2].n));
     assert_int_equal(rd(r, 0x3810), 3);
@@ -441,7 +355,7 @@ static void lies(void **state)
     assert_int_equal(rd(r, 0x3810), r->tail);
     assert_int_equal(status_of(r, 0), 1);
     wr(r, 0x3818, COUNT + 5); /* a tail outside the ring: it stops */
-    loop_run_due(r->b->env.loop, false);
+    run(r);
     wr(r, 0x3808, 0);
     go(r);
     make_frame(r->frame, OTHER, 100);
@@ -461,12 +375,6 @@ static uint8_t *received(struct rig *r, unsigned i, uint16_t *n)
 
     *n = load_le16(d + 8);
     return d[12] & 1 ? d : NULL;
-}
-
-static bool give(struct rig *r, const char *to, size_t n)
-{
-    make_frame(r->frame, to, n);
-    return wire_give(&r->wire, r->frame, n);
 }
 
 static void receives(void **state)
@@ -631,10 +539,6 @@ static void receive_sums(void **state)
 static void snapshot(void **state)
 {
     struct rig *r = *state;
-    const struct dev_class *c = r->nic->cls;
-    size_t size = state_size(c->state, c->version);
-    uint8_t *saved = malloc(size);
-    struct err e;
     uint16_t n;
 
     wr(r, 0xd0, 0x80);
@@ -645,17 +549,9 @@ static void snapshot(void **state)
     go(r); /* one is held: it is lost, and nothing of it is sent */
     assert_true(give(r, MAC, 100));
     assert_true(pin(r));
-    c->pause(r->nic);
-    assert_false(give(r, MAC, 100));
-    state_save(c->state, c->version, r->nic, saved);
-    c->reset(r->nic, true);
-    assert_int_equal(rd(r, 0x5400), ~0u); /* not even its BARs */
-    assert_int_equal(state_load(c->state, c->version, r->nic, saved, size, &e),
-                     0);
-    assert_int_equal(c->loaded(r->nic, c->version), 0);
     r->wire.busy = false;
-    c->resume(r->nic);
-    loop_run_due(r->b->env.loop, false);
+    through_snapshot(r);
+    run(r);
     assert_int_equal(r->wire.nsent, 0);
     assert_int_equal(rd(r, 0x3810), 1);
     assert_true(pin(r));
@@ -664,7 +560,6 @@ static void snapshot(void **state)
     descriptor(r, DATA, 100 | CMD(0x09));
     go(r);
     assert_int_equal(r->wire.nsent, 1);
-    free(saved);
 }
 
 static void soft_reset(void **state)
@@ -681,7 +576,7 @@ static void soft_reset(void **state)
     assert_int_equal(rd(r, 0x100), 0);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, rig_free)
 
 int main(void)
 {
