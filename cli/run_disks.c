@@ -9,7 +9,10 @@ static const struct {
     const char *name;
     enum pc_bus bus;
     bool cdroms;
-} buses[] = {{"virtio", PC_BUS_VIRTIO, false}, {"ide", PC_BUS_IDE, true}};
+} buses[] = {{"virtio", PC_BUS_VIRTIO, false},
+             {"ide", PC_BUS_IDE, true},
+             {"ahci", PC_BUS_AHCI, true},
+             {"nvme", PC_BUS_NVME, false}};
 
 /* "ide, ahci": what the option may name. */
 static void list_buses(const struct run_disk *d, char *to, size_t n)

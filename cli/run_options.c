@@ -282,9 +282,9 @@ const struct cli_option run_options[] = {
     {"boot", 0, false, "KIND[,KIND…]",
      "what firmware boots from: disk, cdrom, floppy, net, in this order",
      set_boot},
-    {"disk", 0, true, "FILE[,format=F][,bus=virtio|ide][,ro][,temporary]",
+    {"disk", 0, true, "FILE[,format=F][,bus=virtio|ide|ahci|nvme][,ro][,temporary]",
      "a disk; temporary: changes are dropped at the end", set_disk},
-    {"cdrom", 0, true, "FILE[,bus=ide]",
+    {"cdrom", 0, true, "FILE[,bus=ide|ahci]",
      "a CD-ROM drive with that medium; none: empty", set_cdrom},
     {"net", 0, true, "WHERE[,model=CARD][,mac=ADDRESS]",
      "a network card: user[,fwd=tcp:[ADDR:]PORT:GUESTPORT][,restrict], tap:IF; "

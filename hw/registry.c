@@ -32,6 +32,8 @@
     X(piix4_pm) \
     X(piix_ide) \
     X(fdc82077) \
+    X(ahci) \
+    X(nvme) \
     X(virtio_blk) \
     X(e1000) \
     X(rtl8139) \

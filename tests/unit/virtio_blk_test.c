@@ -1,7 +1,8 @@
 /* The block device against a disk that answers when the test says so. */
+#include "held_disk.h"
 #include "vdriver.h"
 
-enum { DEVFN = PCI_DEVFN(1, 0), DISK = 1 << 20, HELD = 1100 };
+enum { DEVFN = PCI_DEVFN(1, 0) };
 enum { HEADERS = 0x300000, STATUS = 0x310000, DATA = 0x400000 };
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0x77 };
@@ -13,55 +14,6 @@ enum { OK = 0, IOERR = 1, UNSUPP = 2, UNTOUCHED = 0x77 };
 #define F_DEFAULT (V1 | F_FLUSH | F_WCE | F_DISCARD | F_ZEROES | 1 << 28)
 
 extern const struct dev_class i440fx_class, virtio_blk_class;
-
-struct disk {
-    struct blk blk;
-    uint8_t bytes[DISK];
-    struct blk_req *held[HELD];
-    unsigned n;
-    unsigned submitted, by_op[5];
-    uint64_t last_off, last_len;
-};
-
-static void disk_submit(struct blk *b, struct blk_req *r)
-{
-    struct disk *d = container_of(b, struct disk, blk);
-
-    assert_true(d->n < HELD);
-    d->held[d->n++] = r;
-    d->submitted++;
-    d->by_op[r->op]++;
-    d->last_off = r->off;
-    d->last_len = r->len;
-    assert_true(r->off <= DISK && r->len <= DISK - r->off);
-    assert_int_equal(r->off % b->sector_size, 0);
-    assert_int_equal(r->len % b->sector_size, 0);
-}
-
-static const struct blk_ops disk_ops = {.submit = disk_submit};
-
-/* Answers held request i: does it first if there is no error. */
-static void answer(struct disk *d, unsigned i, int error)
-{
-    struct blk_req *r = d->held[i];
-    uint64_t off = r->off, sum = 0;
-
-    memmove(&d->held[i], &d->held[i + 1], (--d->n - i) * sizeof d->held[0]);
-    for (unsigned k = 0; k < r->nsg; k++)
-        sum += r->sg[k].n;
-    if (r->op == BLK_READ || r->op == BLK_WRITE)
-        assert_int_equal(sum, r->len);
-    for (unsigned k = 0; k < r->nsg && !error; k++) {
-        if (r->op == BLK_READ)
-            memcpy(r->sg[k].p, d->bytes + off, r->sg[k].n);
-        else
-            memcpy(d->bytes + off, r->sg[k].p, r->sg[k].n);
-        off += r->sg[k].n;
-    }
-    if (!error && (r->op == BLK_ZERO || r->op == BLK_DISCARD))
-        memset(d->bytes + off, 0, r->len);
-    r->done(r, error);
-}
 
 struct rig {
     struct board *b;
@@ -98,15 +50,7 @@ static int setup(void **state)
     host_mutex_init(&r->lock);
     r->b->env.loop = loop_create(&r->lock);
     r->host = board_add(r->b, &i440fx_class, "host");
-    r->disk = calloc(1, sizeof *r->disk);
-    r->disk->blk = (struct blk){.ops = &disk_ops,
-                                .size = DISK,
-                                .sector_size = 512,
-                                .can_discard = true,
-                                .can_zero = true,
-                                .id = "LODGE-0001"};
-    for (unsigned i = 0; i < DISK; i++)
-        r->disk->bytes[i] = (uint8_t)(i * 7 + i / 512);
+    r->disk = disk_new(DISK);
     make(r, NULL);
     bring_up(r, F_DEFAULT, 64);
     *state = r;
