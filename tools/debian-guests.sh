@@ -2,6 +2,8 @@
 # Prepares the guests of `make test-debian`, from Debian packages:
 #   build/guest-amd64, build/guest-686-pae
 #       vmlinuz, initrd: Debian's other kernels with a static busybox
+#   build/guest-disks
+#       the amd64 kernel with its drivers for disks
 #   build/guest-debian
 #       vmlinuz, initrd, root.img: a Debian on a disk, as it installs itself,
 #       with gcc; root logs in without a password
@@ -24,6 +26,16 @@ kernel_guest() { # FLAVOUR ARCHITECTURE
     fetch_unpack busybox-static "$tmp"
     BUSYBOX=$tmp/bin/busybox tools/initrd.sh "$out/initrd"
     rm -rf "$tmp"
+}
+
+disks_guest() { # after kernel_guest amd64
+    out=build/guest-disks
+    [ -f "$out/initrd" ] && [ "$out/initrd" -nt tools/initrd.sh ] && return
+    mkdir -p "$out"
+    ln -f build/kernel-amd64/vmlinuz "$out/vmlinuz"
+    KERNEL=$(pwd)/build/kernel-amd64 \
+        MODULES="ata_piix ahci nvme sd_mod sr_mod virtio_pci virtio_blk floppy" \
+        tools/initrd.sh "$out/initrd"
 }
 
 disk_guest() {
@@ -56,4 +68,5 @@ disk_guest() {
 
 kernel_guest amd64 amd64
 kernel_guest 686-pae i386
+disks_guest
 disk_guest
