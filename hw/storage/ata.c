@@ -613,7 +613,10 @@ int ata_drive_init(struct ata_drive *d, struct dev *dev, unsigned unit,
                        "%s: drive %u: an ATA disk has sectors of 512 bytes, "
                        "its image has not; use bus=virtio or bus=nvme",
                        dev->id, unit);
-    snprintf(d->serial, sizeof d->serial, "%.20s", serial);
+    if (serial[0])
+        snprintf(d->serial, sizeof d->serial, "%.20s", serial);
+    else /* drives are told apart by it */
+        snprintf(d->serial, sizeof d->serial, "LODGE-%.8s-%u", dev->id, unit);
     if (d->cdrom) {
         d->media = (struct media_drive){.id = u->name ? u->name : dev->id,
                                         .medium = u->blk,

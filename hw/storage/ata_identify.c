@@ -131,7 +131,7 @@ void ata_identify(const struct ata_drive *d, uint8_t *id)
     else
         put_disk(d, id);
     put_bus(d, id);
-    put_text(id, 10, 10, d->serial[0] ? d->serial : "LODGE");
+    put_text(id, 10, 10, d->serial);
     put_text(id, 23, 4, "1.0");
     put_text(id, 27, 20, d->cdrom ? "LODGE CD-ROM" : "LODGE HARDDISK");
     id[510] = 0xa5;

@@ -498,6 +498,17 @@ static const struct pci_id nvme_id = {
     .pin = 1,
 };
 
+/* Two controllers of one name would be taken for one subsystem. */
+static void name_controller(struct nvme *c)
+{
+    const char *serial = c->serial ? c->serial : c->blk->id;
+
+    if (serial[0])
+        snprintf(c->name, sizeof c->name, "%.20s", serial);
+    else
+        snprintf(c->name, sizeof c->name, "LODGE-%.14s", c->dev.id);
+}
+
 static int make_requests(struct nvme *c, struct err *e)
 {
     list_init(&c->idle);
@@ -554,6 +565,7 @@ static int nvme_attach(struct dev *d, struct env *env, struct err *e)
                        "%s: its image has sectors that NVMe does not", d->id);
     c->lba_shift = (uint8_t)__builtin_ctz(sector);
     c->readonly |= c->blk->readonly;
+    name_controller(c);
     r = make_requests(c, e);
     if (r == 0)
         r = attach_pci(c, e);

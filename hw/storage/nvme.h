@@ -87,7 +87,8 @@ struct nvme {
     struct pci_msix msix;
     struct region region;
     struct blk *blk;
-    const char *serial;
+    const char *serial; /* a property */
+    char name[21];      /* the serial number, never empty */
     bool readonly;
     uint8_t lba_shift;
     struct nvme_req *req;

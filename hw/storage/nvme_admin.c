@@ -128,19 +128,12 @@ static void put_text(uint8_t *to, unsigned n, const char *text)
     memcpy(to, text, len);
 }
 
-static const char *serial_of(const struct nvme *c)
-{
-    const char *s = c->serial ? c->serial : c->blk->id;
-
-    return s[0] ? s : "LODGE";
-}
-
 /* An identifier that follows from the serial number. */
 static uint64_t eui64(const struct nvme *c)
 {
     uint64_t h = 0xcbf29ce484222325;
 
-    for (const char *s = serial_of(c); *s; s++)
+    for (const char *s = c->name; *s; s++)
         h = (h ^ (uint8_t)*s) * 0x100000001b3;
     return h >> 24 | 0x525400ull << 40;
 }
@@ -176,13 +169,13 @@ static void identify_controller(const struct nvme *c, uint8_t *p)
     for (unsigned i = 0; i < ARRAY_LEN(fields); i++)
         for (unsigned b = 0; b < fields[i].bytes; b++)
             p[fields[i].at + b] = (uint8_t)(fields[i].v >> 8 * b);
-    put_text(p + 4, 20, serial_of(c));
+    put_text(p + 4, 20, c->name);
     put_text(p + 24, 40, "LODGE NVMe");
     put_text(p + 64, 8, "1.0");
     oncs |= c->blk->can_discard && !c->readonly ? 1 << 2 : 0;
     oncs |= c->blk->can_zero && !c->readonly ? 1 << 3 : 0;
     store_le16(p + 520, oncs);
-    snprintf((char *)p + 768, 256, "nqn.2019-08.org.lodge:%s", serial_of(c));
+    snprintf((char *)p + 768, 256, "nqn.2019-08.org.lodge:%s", c->name);
 }
 
 static void identify_namespace(const struct nvme *c, uint8_t *p)

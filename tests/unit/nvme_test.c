@@ -1,9 +1,11 @@
 /* NVM Express 1.4: registers, queues, pages, commands. */
 #include "disk_rig.h"
 
+#include "hw/storage/nvme.h"
+
 extern const struct dev_class nvme_class;
 
-enum { NVME = PCI_DEVFN(2, 0), BAR = 0xe0000000 };
+enum { NVME_AT = PCI_DEVFN(2, 0), BAR = 0xe0000000 };
 enum { ASQ = 0x200000, ACQ = 0x201000, SQ = 0x202000, CQ = 0x203000 };
 enum { LIST = 0x204000, DATA = 0x300000, ENTRIES = 8 };
 enum { CC = 0x14, CSTS = 0x1c, CC_ON = 0x460001 };
@@ -44,8 +46,8 @@ static int setup(void **state)
 
     rig_blk(r->dev, "disk", &r->disk->blk);
     board_attach(r->b, r->dev);
-    conf_write(r->b, NVME, 0x10, BAR, 4);
-    conf_write(r->b, NVME, PCI_COMMAND, 6, 2);
+    conf_write(r->b, NVME_AT, 0x10, BAR, 4);
+    conf_write(r->b, NVME_AT, PCI_COMMAND, 6, 2);
     enable(n);
     *state = n;
     return 0;
@@ -123,7 +125,7 @@ static void registers(void **state)
 {
     struct nvme_rig *n = *state;
 
-    assert_int_equal(conf_read(n->r->b, NVME, 8, 4) >> 8, 0x010802);
+    assert_int_equal(conf_read(n->r->b, NVME_AT, 8, 4) >> 8, 0x010802);
     assert_int_equal(reg(n, 0) & 0xffff, 1023);
     assert_int_equal(reg(n, 8), 0x00010400);
     set(n, CC, 0);
@@ -149,6 +151,22 @@ static void identify(void **state)
     assert_int_equal(p[130], 9);
     assert_int_equal(admin(n, 6, DATA, 0x55, 0, NULL), 0x4002);
     assert_int_equal(admin(n, 0x77, 0, 0, 0, NULL), 0x4001);
+}
+
+/* Without a serial number there is one nevertheless: the device's name. */
+static void names(void **state)
+{
+    struct nvme_rig *n = *state;
+    struct disk *d = disk_new(DISK);
+    struct dev *other = board_make(n->r->b, &nvme_class, "disk7");
+
+    d->blk.id[0] = 0;
+    rig_blk(other, "disk", &d->blk);
+    board_attach(n->r->b, other);
+    assert_string_equal(((struct nvme *)other)->name, "LODGE-disk7");
+    assert_string_equal(((struct nvme *)n->r->dev)->name, "LODGE-0001");
+    board_remove(other);
+    free(d);
 }
 
 /* Half a page, a page, and a list; in and out. */
@@ -367,12 +385,12 @@ static void messages(void **state)
 {
     struct nvme_rig *n = *state;
     struct board *b = n->r->b;
-    uint32_t cap = conf_read(b, NVME, 0x34, 1);
+    uint32_t cap = conf_read(b, NVME_AT, 0x34, 1);
 
-    while (conf_read(b, NVME, cap, 1) != 0x11)
-        cap = conf_read(b, NVME, cap + 1, 1);
-    conf_write(b, NVME, 0x20, BAR + 0x10000, 4);
-    conf_write(b, NVME, cap + 2, 0x8000, 2);
+    while (conf_read(b, NVME_AT, cap, 1) != 0x11)
+        cap = conf_read(b, NVME_AT, cap + 1, 1);
+    conf_write(b, NVME_AT, 0x20, BAR + 0x10000, 4);
+    conf_write(b, NVME_AT, cap + 2, 0x8000, 2);
     for (unsigned i = 0; i < 2; i++) {
         mem_write(b, BAR + 0x10000 + 16 * i, 0xfee00000, 4);
         mem_write(b, BAR + 0x10008 + 16 * i, 0x40 + i, 4);
@@ -389,10 +407,10 @@ static void messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(registers), TEST(identify), TEST(pages),    TEST(chains),
-        TEST(errors),    TEST(queues),   TEST(full),     TEST(discard),
-        TEST(cache),     TEST(events),   TEST(shutdown), TEST(reset_under_way),
-        TEST(snapshot),  TEST(messages),
+        TEST(registers),       TEST(identify), TEST(names),    TEST(pages),
+        TEST(chains),          TEST(errors),   TEST(queues),   TEST(full),
+        TEST(discard),         TEST(cache),    TEST(events),   TEST(shutdown),
+        TEST(reset_under_way), TEST(snapshot), TEST(messages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
