@@ -15,6 +15,8 @@ import termios
 import time
 
 LODGE, KERNEL = sys.argv[1], sys.argv[2]
+# What a kernel that draws nothing leaves.
+BLANK = r'The +screen +is +blank'
 
 
 class Failed(Exception):
@@ -22,15 +24,15 @@ class Failed(Exception):
 
 
 class Terminal:
-    def __init__(self, words, rows=25, cols=80):
+    def __init__(self, words, rows=25, cols=80, boot=None):
         self.master, self.slave = pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ,
                     struct.pack('HHHH', rows, cols, 0, 0))
         self.before = termios.tcgetattr(self.slave)
         self.text = ''
         self.p = subprocess.Popen(
-            [LODGE, 'run', '--kernel', KERNEL, '-m', '16M', '--timeout', '60']
-            + words, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+            [LODGE, 'run', '-m', '16M', '--timeout', '60']
+            + (boot or ['--kernel', KERNEL]) + words, stdin=self.slave, stdout=self.slave, stderr=self.slave,
             start_new_session=True, env=dict(os.environ, TERM='xterm'))
 
     def expect(self, pattern, seconds=30):
@@ -57,18 +59,18 @@ class Terminal:
 
 def test_text():
     t = Terminal(['--display', 'text'])
-    t.expect(r'The screen is +blank')
+    t.expect(BLANK)
     t.type('\x01h')
     t.expect(r'Ctrl-A d +press Ctrl-Alt-Delete')
     t.type('abc\x1b[A\x1b')  # the guest's
-    t.expect(r'is +blank')
+    t.expect(BLANK)
     t.type('\x01x')
     t.want_end(0)
 
 
 def test_signal():
     t = Terminal(['--display', 'text'])
-    t.expect(r'is +blank')
+    t.expect(BLANK)
     t.p.terminate()
     t.want_end(-15)
 
@@ -77,8 +79,21 @@ def test_small():
     t = Terminal(['--display', 'text'], 3, 10)
     t.expect('The')
     fcntl.ioctl(t.slave, termios.TIOCSWINSZ, struct.pack('HHHH', 25, 80, 0, 0))
-    t.expect(r'The screen is +blank')
+    t.expect(BLANK)
     t.type('\x01x')
+    t.want_end(0)
+
+
+def test_firmware():
+    """Booting a medium the screen is here by itself."""
+    t = Terminal([], boot=['--cdrom', 'none', '--no-reboot'])
+    try:
+        t.expect(r'No +bootable +device')
+    except Failed:
+        if 'seabios' in t.text:
+            return  # its package is not installed
+        raise
+    t.type('\x01d')  # Ctrl-Alt-Delete
     t.want_end(0)
 
 
@@ -103,7 +118,7 @@ def main():
     if 'ncurses' in helped:
         print('skipped: built without ncurses')
         return 77
-    for test in (test_text, test_signal, test_small, test_both,
+    for test in (test_text, test_signal, test_small, test_firmware, test_both,
                  test_no_terminal):
         try:
             test()
