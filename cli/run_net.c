@@ -13,6 +13,7 @@ static const struct {
     {"virtio", "virtio-net"},
     {"e1000", "e1000"},
     {"rtl8139", "rtl8139"},
+    {"ne2000", "ne2000"},
 };
 
 static int set_model(struct run_net *n, const char *v, struct err *e)

@@ -36,6 +36,7 @@
     X(nvme) \
     X(virtio_blk) \
     X(e1000) \
+    X(ne2000) \
     X(rtl8139) \
     X(virtio_console) \
     X(virtio_net) \

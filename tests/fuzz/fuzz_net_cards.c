@@ -9,7 +9,8 @@
 #include "tests/unit/board.h"
 #include "tests/unit/net_wire.h"
 
-extern const struct dev_class i440fx_class, e1000_class, rtl8139_class;
+extern const struct dev_class i440fx_class, e1000_class, ne2000_class,
+    rtl8139_class;
 
 enum { TURNS = 500, TIMERS = 8 };
 enum { RAM = 0x200000, MEMORY = 0xe0000000, PORTS = 0xc000 };
@@ -23,6 +24,7 @@ static const struct {
     const struct dev_class *class;
     struct setting up[12];
     uint16_t bell[4];
+    uint8_t bytes; /* of those; 4: in memory, 1: ports */
 } cards[] = {
     {&e1000_class,
      {{0x0000, 0x40},
@@ -34,7 +36,8 @@ static const struct {
       {0x5000, 0x300},
       {0x2818, 15},
       {0x0100, 0x0401801e}},
-     {0x3818, 0x2818, 0x3818, 0x20}},
+     {0x3818, 0x2818, 0x3818, 0x20},
+     4},
     {&rtl8139_class,
      {{0x30, RAM},
       {0x20, RAM + 0x1000},
@@ -42,7 +45,22 @@ static const struct {
       {0x34, 0x0c000000},
       {0x44, 0x8f},
       {0x3c, 0xffff}},
-     {0x10, 0x14, 0x18, 0x1c}},
+     {0x10, 0x14, 0x18, 0x1c},
+     4},
+    {&ne2000_class,
+     {{0, 0x21},
+      {1, 0x46},
+      {2, 0x80},
+      {3, 0x46},
+      {4, 0x40},
+      {5, 100},
+      {12, 0x1e},
+      {15, 0x7f},
+      {0, 0x61},
+      {7, 0x47},
+      {0, 0x22}},
+     {0, 3, 10, 16},
+     1},
 };
 enum { CARDS = ARRAY_LEN(cards) };
 
@@ -108,7 +126,10 @@ static void access(struct rig *r, unsigned which, struct input *i)
 static void register_write(struct rig *r, unsigned which, unsigned off,
                            uint32_t v)
 {
-    mem_write(r->b, MEMORY + 0x100000 * which + off, v, 4);
+    if (cards[which].bytes == 1)
+        out(r->b, PORTS + 0x100 * which + off, v, 1);
+    else
+        mem_write(r->b, MEMORY + 0x100000 * which + off, v, 4);
 }
 
 static void bring_up(struct rig *r, unsigned which)
