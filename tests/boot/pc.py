@@ -72,6 +72,24 @@ def test_memtest(start, args):
     memtest(start, ['--cdrom', medium(args, 'memtest86+x64.iso'), '-m', '8M'])
 
 
+def test_memtest_uefi(start, args):
+    """The same from a UEFI: it draws its own screen, on which time goes on."""
+    image = medium(args, 'memtest86+x64.iso')
+    with start(['--firmware', 'uefi', '--cdrom', image, '-m', '128M']) as vm:
+        vm.wait_screen(lambda s: (s['width'], s['height']) == (640, 480),
+                       LOADER)
+        time.sleep(2)  # it is drawn before it listens
+        vm.key('enter')
+        end, pictures = time.monotonic() + STEP, set()
+        while len(pictures) < 4:
+            if time.monotonic() > end:
+                raise Failed('nothing moves on the screen')
+            vm.screenshot(vm.folder + '/screen.png')
+            with open(vm.folder + '/screen.png', 'rb') as f:
+                pictures.add(f.read())
+            time.sleep(1)
+
+
 def grub(start, words, drive):
     with start(words + ['-m', '64M']) as vm:
         vm.wait_text(r'GNU GRUB', LOADER)
