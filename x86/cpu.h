@@ -36,7 +36,7 @@ struct tlb_entry {
 enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
 
 #ifndef TLB_BITS /* stress builds say 0 */
-#define TLB_BITS 12
+#define TLB_BITS 13
 #endif
 enum { TLB_SIZE = 1 << TLB_BITS, TLB_LISTED = 512,
        TLB_FLUSHED = 16 };
