@@ -197,6 +197,9 @@ static bool emit_push(struct trans *t, const struct insn *i)
         store_place(t, &p, emit_get(t, o->reg, S0));
     }
     move_rsp(t, -(int32_t)stack_bytes(t));
+    /* When the load missed, its body has done all: no group began. */
+    if (o->kind == OPND_MEM)
+        group_drop(t);
     return true;
 }
 
