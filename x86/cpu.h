@@ -87,7 +87,7 @@ struct itlb_entry {
     const uint8_t *ram; /* the page; NULL: not RAM or ROM */
     bool global;
 };
-enum { ITLB_SIZE = 256 };
+enum { ITLB_SIZE = 256, ITLB_LISTED = 64 };
 
 struct outside_access;
 
@@ -147,6 +147,7 @@ struct cpu {
        of the mode's are looked at. */
     uint16_t nonglobal[TLB_MODES][TLB_LISTED];
     uint16_t nonglobals[TLB_MODES];
+    uint16_t itlb_nonglobal[ITLB_LISTED], itlb_nonglobals; /* likewise */
     uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
     /* Flushes so far, for what is cached by linear address elsewhere. */
     uint64_t tlb_generation; /* of any kind */

@@ -315,11 +315,18 @@ static enum tlb_mode system_mode(const struct cpu *c)
 
 uint64_t mem_read_system(struct cpu *c, gva_t a, unsigned n)
 {
+    const struct tlb_entry *e;
+    enum tlb_mode mode;
+
     if (!in_long_mode(c))
         a = (uint32_t)a;
     else if (!is_canonical(a) || !is_canonical(a + n - 1))
         x86_raise_gp0(c);
-    return read_in_mode(c, a, n, system_mode(c));
+    mode = system_mode(c);
+    e = &c->tlbs[mode][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    if (likely(e->read == ((a + n - 1) & PAGE_MASK)) && !tlb_crosses(a, n))
+        return load_le((const void *)(uintptr_t)(a + e->addend), n);
+    return read_in_mode(c, a, n, mode);
 }
 
 void mem_write_system(struct cpu *c, gva_t a, uint64_t v, unsigned n)
@@ -469,6 +476,14 @@ void mem_rmw_end(struct cpu *c)
         host_mutex_unlock(c->rmw_lock);
 }
 
+static void itlb_note_nonglobal(struct cpu *c, bool user, unsigned slot)
+{
+    if (c->itlb_nonglobals < ITLB_LISTED)
+        c->itlb_nonglobal[c->itlb_nonglobals] =
+            (uint16_t)(user * ITLB_SIZE + slot);
+    c->itlb_nonglobals++;
+}
+
 gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
 {
     bool user = c->s.cpl == 3, readonly;
@@ -484,6 +499,8 @@ gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
     e->tag = a & PAGE_MASK;
     e->gpa = w.gpa & PAGE_MASK;
     e->global = w.global;
+    if (!w.global && c->itlb_nonglobals <= ITLB_LISTED)
+        itlb_note_nonglobal(c, user, (unsigned)(e - c->itlb[user]));
     if (w.size > PAGE_SIZE)
         c->large_seen |= BIT64((a >> 30) & 63);
     e->ram = is_apic_page(c, w.gpa) ? NULL : mmu_ram(c, e->gpa, &readonly);

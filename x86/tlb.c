@@ -3,14 +3,29 @@
 
 static const struct tlb_entry tlb_empty = {TLB_NONE, TLB_NONE, 0, 0};
 
+/* n counts through both tables. */
+static void itlb_drop(struct cpu *c, unsigned n, bool keep_global)
+{
+    struct itlb_entry *e = &c->itlb[n / ITLB_SIZE][n % ITLB_SIZE];
+
+    if (!keep_global || !e->global)
+        e->tag = TLB_NONE;
+}
+
 static void itlb_flush(struct cpu *c, bool keep_global)
 {
+    unsigned listed = c->itlb_nonglobals;
+
     c->tlb_generation++;
     c->stats.tlb_flushes++;
-    for (unsigned m = 0; m < 2; m++)
-        for (unsigned n = 0; n < ITLB_SIZE; n++)
-            if (!keep_global || !c->itlb[m][n].global)
-                c->itlb[m][n].tag = TLB_NONE;
+    c->itlb_nonglobals = 0;
+    if (keep_global && listed <= ITLB_LISTED) {
+        for (unsigned n = 0; n < listed; n++)
+            itlb_drop(c, c->itlb_nonglobal[n], true);
+        return;
+    }
+    for (unsigned n = 0; n < 2 * ITLB_SIZE; n++)
+        itlb_drop(c, n, keep_global);
 }
 
 void tlb_flush_all(struct cpu *c)

@@ -495,7 +495,10 @@ static const struct {
     {op_push, emit_push},         {op_pop, emit_pop},
     {op_leave, emit_leave},       {op_div, emit_div},
     {op_idiv, emit_idiv},         {op_lea, emit_lea},
-    {op_nop, emit_nop},
+    {op_nop, emit_nop},           {op_movs, emit_movs},
+    {op_stos, emit_stos},         {op_bt, emit_bit_string},
+    {op_bts, emit_bit_string},    {op_btr, emit_bit_string},
+    {op_btc, emit_bit_string},
 };
 
 bool emit_special(struct trans *t, const struct insn *i)

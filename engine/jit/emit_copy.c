@@ -25,8 +25,17 @@ int memory_operand(const struct insn *i)
     return -1;
 }
 
+bool is_bit_string(const struct insn *i)
+{
+    op_fn body = insn_opcode(i)->body;
+
+    return memory_operand(i) >= 0 && i->opnd[1].kind == OPND_GPR &&
+           (body == op_bt || body == op_bts || body == op_btr ||
+            body == op_btc);
+}
+
 /* Instructions that look copyable and are not. */
-bool copy_refused(const struct trans *t, const struct insn *i)
+static bool looks_only(const struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
     op_fn body = row->body;
@@ -51,13 +60,13 @@ bool copy_refused(const struct trans *t, const struct insn *i)
     if (mem && (i->asize == 2 || (!t->wide && i->seg >= FS)))
         return true;
     /* Code segments cannot be written. */
-    if (mem && !t->wide && i->seg == CS &&
-        (writes_operand(row, 0) || writes_operand(row, 1)))
-        return true;
-    /* Bit strings: the register moves the address. */
-    return mem && i->opnd[1].kind == OPND_GPR &&
-           (body == op_bt || body == op_bts || body == op_btr ||
-            body == op_btc);
+    return mem && !t->wide && i->seg == CS &&
+           (writes_operand(row, 0) || writes_operand(row, 1));
+}
+
+bool copy_refused(const struct trans *t, const struct insn *i)
+{
+    return is_bit_string(i) || looks_only(t, i);
 }
 
 /* Registers that instructions change without naming them. */
@@ -265,7 +274,7 @@ static bool emit_slot_move(struct trans *t, const struct insn *i)
     return true;
 }
 
-bool emit_copy(struct trans *t, const struct insn *i)
+static bool copy(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
     uint16_t changes = row->flags_written | row->flags_undefined;
@@ -275,7 +284,7 @@ bool emit_copy(struct trans *t, const struct insn *i)
     bool wants_flags;
     struct copy c;
 
-    if (copy_refused(t, i))
+    if (looks_only(t, i))
         return false;
     if (emit_slot_move(t, i))
         return true;
@@ -307,5 +316,30 @@ bool emit_copy(struct trans *t, const struct insn *i)
         t->in_eflags = true;
         t->in_slot = false;
     }
+    return true;
+}
+
+bool emit_copy(struct trans *t, const struct insn *i)
+{
+    return !is_bit_string(i) && copy(t, i);
+}
+
+/*
+ * BT and its kin with memory and a register for the bit, which moves the
+ * address: a copy does where the bit is in the operand itself.
+ */
+bool emit_bit_string(struct trans *t, const struct insn *i)
+{
+    unsigned n = i->opnd[0].size;
+
+    if (n < 4 || !is_bit_string(i) || looks_only(t, i))
+        return false;
+    flags_yield(t, flags_needed(t, i));
+    e_alu_imm(t->e, n == 8, ALU_CMP, emit_get(t, i->opnd[1].reg, S0),
+              (int32_t)(8 * n));
+    trans_stub(t, STUB_BODY, e_jcc_forward(t->e, 3))->insn = trans_insn(t, i);
+    if (!copy(t, i))
+        emit_body(t, i);
+    group_drop(t); /* the body's way does not have it */
     return true;
 }

@@ -186,10 +186,10 @@ bool emit_sysret(struct trans *t, const struct insn *i)
     body_if(t, ji, 5);
     e_rr(e, false, OP_MOV_STORE, H_11, S1);
     e_alu_imm(e, false, ALU_AND, S1, LOADED);
-    e_rex(e, false, 0, 0, S1); /* test S1, TF */
+    e_rex(e, false, 0, 0, S1); /* test S1, TF | AC */
     e8(e, 0xf7);
     e8(e, 0xc0 | (S1 & 7));
-    e32(e, FLAG_TF);
+    e32(e, FLAG_TF | FLAG_AC);
     body_if(t, ji, 5);
     set_flags(t);
     enter_privilege(t, (sel + 16) & 0xffff, (sel + 8) & 0xffff, 3, mode);

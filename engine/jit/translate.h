@@ -182,6 +182,9 @@ struct jit_link *trans_link(struct trans *t);
 void emit_dispatch(struct trans *t, unsigned mode_id,
                    const struct jit_insn *ji);
 /* --- emit_copy.c --- */
+/* BT, BTS, BTR or BTC of memory by a register. */
+bool is_bit_string(const struct insn *i);
+bool emit_bit_string(struct trans *t, const struct insn *i);
 /* May emit_copy() take it? */
 bool copy_refused(const struct trans *t, const struct insn *i);
 int memory_operand(const struct insn *i); /* its index, or -1 */
@@ -209,6 +212,10 @@ static inline bool is_kernel(const struct trans *t)
 {
     return !(t->mode & MODE_CPL) && (t->mode & MODE_PE);
 }
+
+/* --- emit_string.c: as emit_copy() --- */
+bool emit_movs(struct trans *t, const struct insn *i);
+bool emit_stos(struct trans *t, const struct insn *i);
 
 /* --- emit_mode.c: as emit_copy() --- */
 bool emit_syscall(struct trans *t, const struct insn *i);

@@ -1,0 +1,130 @@
+/*
+ * MOVS and STOS, repeated or not, natively: where all of it lies in one page
+ * of RAM (each) that the TLB has, forward, with 64-bit addresses. All else is
+ * left to the body, which also fills the TLB.
+ */
+#include "engine/jit/translate.h"
+#include "x86/ops/ops.h"
+
+static struct stub *body_if(struct trans *t, const struct insn *i, unsigned cc)
+{
+    struct stub *s = trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc));
+
+    s->insn = trans_insn(t, i);
+    return s;
+}
+
+static int32_t tlb_field(const struct trans *t, size_t field)
+{
+    unsigned mode = t->mode >> 24 & 3;
+
+    return C_OFF(tlbs) + (int)(mode * sizeof(struct tlb_entry) * TLB_SIZE) +
+           (int)field;
+}
+
+/* S0 = the page of the last byte that reg points to, `repeated` times n. */
+static void last_page(struct trans *t, unsigned reg, bool repeated, unsigned n)
+{
+    static const uint8_t shift[] = {0, 0, 1, 1, 2, 2, 2, 2, 3};
+    struct emit *e = t->e;
+
+    if (repeated)
+        e_rx(e, true, OP_LEA_R, S0, reg, H_CX, shift[n], -1);
+    else
+        e_rm(e, true, OP_LEA_R, S0, reg, (int32_t)n - 1);
+    e_alu_imm(e, true, ALU_AND, S0, -4096);
+}
+
+/*
+ * index = offset of the TLB entry of reg's page; the body runs if it is not
+ * the one in S0, too.
+ */
+static void probe(struct trans *t, const struct insn *i, unsigned reg,
+                  unsigned index, size_t tag)
+{
+    struct emit *e = t->e;
+
+    e_rorx(e, index, reg, PAGE_SHIFT - 5);
+    e_alu_imm(e, false, ALU_AND, index, (int32_t)((TLB_SIZE - 1) << 5));
+    e_rx(e, true, 0x3b, S0, H_SP, index, 0, tlb_field(t, tag));
+    body_if(t, i, 5);
+    /* A TLB of one entry has any page there. */
+    if (TLB_SIZE > 1)
+        return;
+    e_mov(e, index, reg);
+    e_alu_imm(e, true, ALU_AND, index, -4096);
+    e_rr(e, true, 0x3b, S0, index);
+    body_if(t, i, 5);
+    e_mov_imm(e, index, 0);
+}
+
+/* add (03) or sub (2b) reg, addend */
+static void move_by_addend(struct trans *t, unsigned op, unsigned reg,
+                           unsigned index)
+{
+    e_rx(t->e, true, op, reg, H_SP, index, 0,
+         tlb_field(t, offsetof(struct tlb_entry, addend)));
+}
+
+static void native(struct trans *t, const struct insn *i, unsigned opcode)
+{
+    struct emit *e = t->e;
+
+    if (i->flags & INSN_REP)
+        e8(e, 0xf3);
+    if (i->osize == 2)
+        e8(e, 0x66);
+    if (i->osize == 8)
+        e8(e, 0x48);
+    e8(e, i->osize == 1 ? opcode : opcode + 1);
+}
+
+/* Up to here nothing has changed. */
+static bool begin(struct trans *t, const struct insn *i)
+{
+    bool repeated = i->flags & INSN_REP;
+    struct emit *e = t->e;
+
+    if (!t->wide || i->asize != 8 || (i->flags & INSN_REPNE) || i->seg >= FS)
+        return false;
+    group_drop(t);
+    flags_yield(t, flags_needed(t, i));
+    test_mem32(t, C_OFF(s.rflags), FLAG_DF);
+    body_if(t, i, 5);
+    if (repeated) { /* neither 0 nor more than a page holds */
+        e_rm(e, true, OP_LEA_R, S0, H_CX, -1);
+        e_alu_imm(e, true, ALU_CMP, S0, PAGE_SIZE / i->osize - 1);
+        body_if(t, i, 7);
+    }
+    return true;
+}
+
+bool emit_stos(struct trans *t, const struct insn *i)
+{
+    if (!begin(t, i))
+        return false;
+    last_page(t, H_DI, i->flags & INSN_REP, i->osize);
+    probe(t, i, H_DI, S1, offsetof(struct tlb_entry, write));
+    move_by_addend(t, 0x03, H_DI, S1);
+    native(t, i, 0xaa);
+    move_by_addend(t, 0x2b, H_DI, S1);
+    return true;
+}
+
+bool emit_movs(struct trans *t, const struct insn *i)
+{
+    bool repeated = i->flags & INSN_REP;
+
+    if (TLB_SIZE == 1 || !begin(t, i))
+        return false;
+    last_page(t, H_DI, repeated, i->osize);
+    probe(t, i, H_DI, S1, offsetof(struct tlb_entry, write));
+    last_page(t, H_SI, repeated, i->osize);
+    probe(t, i, H_SI, S2, offsetof(struct tlb_entry, read));
+    move_by_addend(t, 0x03, H_DI, S1);
+    move_by_addend(t, 0x03, H_SI, S2);
+    native(t, i, 0xa4);
+    move_by_addend(t, 0x2b, H_DI, S1);
+    move_by_addend(t, 0x2b, H_SI, S2);
+    return true;
+}
