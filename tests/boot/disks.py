@@ -17,8 +17,7 @@ import tempfile
 from boot import BOOT, PROMPT, Failed, Run
 
 MB = 1 << 20
-DEVICE = {'virtio': '/dev/vda', 'ide': '/dev/sda', 'ahci': '/dev/sda',
-          'nvme': '/dev/nvme0n1', 'floppy': '/dev/fd0'}
+BUSES = ('virtio', 'ide', 'ahci', 'nvme', 'floppy')
 COMPLAINTS = r'exception Emask\|failed command\|I/O error\|timeout\|BUG:\|Oops'
 
 
@@ -29,6 +28,12 @@ def make(path, size, word):
     with open(path, 'wb') as f:
         f.write(data)
     return data
+
+
+def find(g, size):
+    """The disk of that size: a kernel names disks in any order."""
+    return g.shell(f"awk '$3 == {size >> 10} {{ print \"/dev/\" $4 }}' "
+                   '/proc/partitions', r'\n(/dev/\w+)\r').group(1)
 
 
 def want_sum(g, device, data):
@@ -49,7 +54,6 @@ def run(args, start, folder):
     disk, scratch, cd = (f'{folder}/{name}.img'
                          for name in ('disk', 'scratch', 'cd'))
     size = 1440 << 10 if args.bus == 'floppy' else 16 * MB
-    device = DEVICE[args.bus]
     data = make(disk, size, b'disk')
     words = ['--kernel', args.guest + '/vmlinuz', '--initrd',
              args.guest + '/initrd', '--append', 'console=ttyS0', '-m', '256M',
@@ -59,19 +63,20 @@ def run(args, start, folder):
     else:
         words += ['--disk', f'{disk},bus={args.bus}',
                   '--disk', f'{scratch},bus={args.bus},temporary']
-        second = {'/dev/nvme0n1': '/dev/nvme1n1'}.get(device, device[:-1] + 'b')
-        other = make(scratch, size, b'scratch')
+        other = make(scratch, size // 2, b'scratch')
     if args.bus in ('ide', 'ahci'):
         words += ['--cdrom', f'{cd},bus={args.bus}']
         medium = make(cd, 2 * MB, b'medium')
     g = start(words)
     g.expect(PROMPT, BOOT)
+    device = '/dev/fd0' if args.bus == 'floppy' else find(g, size)
     want_sum(g, device, data)
     copy_half(g, device, size // 2)
     want_sum(g, device, data[:size // 2] * 2)
     if args.bus != 'floppy':
-        copy_half(g, second, size // 2)
-        want_sum(g, second, other[:size // 2] * 2)
+        second = find(g, size // 2)
+        copy_half(g, second, size // 4)
+        want_sum(g, second, other[:size // 4] * 2)
     if args.bus in ('ide', 'ahci'):
         want_sum(g, '/dev/sr0', medium)
     g.shell(f'dmesg | grep -c "{COMPLAINTS}"', r'\n0\r\n')
@@ -88,7 +93,7 @@ def run(args, start, folder):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument('bus', choices=DEVICE)
+    p.add_argument('bus', choices=BUSES)
     p.add_argument('engine')
     p.add_argument('--lodge', default='build/lodge')
     p.add_argument('--guest', default='build/guest-disks')
