@@ -379,19 +379,6 @@ static uint64_t ran(const struct cpu *c)
     return c->stats.instructions + c->stats.exceptions + c->stats.interrupts;
 }
 
-/* A translation may go on into the blocks that follow. */
-static size_t bytes_of_trace(struct cpu *c, const struct block *b)
-{
-    unsigned insns = 0;
-    size_t bytes = 0;
-
-    for (; b && insns < TRACE_INSNS; b = block_after(c, b)) {
-        bytes = MAX(bytes, check_bytes(b));
-        insns += b->n;
-    }
-    return bytes;
-}
-
 static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
 {
     struct cpu *c = &j->ic.cpu;
@@ -405,7 +392,7 @@ static void begin(struct check *k, struct jit_cpu *j, const struct jit_block *b)
     flags_materialise(c);
     k->cpu = j;
     k->block = b;
-    k->bytes = bytes_of_trace(c, k->decoded);
+    k->bytes = check_bytes(k->decoded);
     k->mode_key = c->mode_key;
     k->tlb_mode = c->tlb_mode;
     memcpy(&k->before, &c->s, k->bytes);

@@ -172,6 +172,15 @@ bool check_same_state(const struct check *k, const struct x86_state *interp)
                                       same_parts(interp, jit, k->bytes));
 }
 
+/* May its translation run on into other blocks? */
+static bool runs_on(const struct block *b)
+{
+    const struct insn *last = &b->insn[b->n - 1];
+
+    return !(insn_opcode(last)->props & OP_ENDS) ||
+           last->opnd[0].kind == OPND_REL;
+}
+
 size_t check_bytes(const struct block *b)
 {
     enum {
@@ -179,6 +188,8 @@ size_t check_bytes(const struct block *b)
         OTHER = OP_X87 | OP_MMX | OP_SSE | OP_AVX | OP_AVX512
     };
 
+    if (runs_on(b))
+        return sizeof(struct x86_state);
     for (unsigned n = 0; n < b->n; n++) {
         const struct insn *i = &b->insn[n];
         uint32_t props = insn_opcode(i)->props;
