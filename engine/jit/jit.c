@@ -443,14 +443,16 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
     host_mutex_unlock(&j->jit->lock);
 }
 
-/* b, unless the page that its instruction runs into is now another. */
-static struct jit_block *check_second(struct jit_cpu *j, struct jit_block *b)
+/*
+ * b, unless the page that its instruction runs into is no longer that at gpa.
+ * Without the lock another vCPU's flush may have given b's memory to others.
+ */
+static struct jit_block *check_second(struct jit_cpu *j, struct jit_block *b,
+                                      gva_t second, gpa_t gpa)
 {
     const uint8_t *page;
 
-    if (!b || b->npages == 1 ||
-        mem_fetch_page(&j->ic.cpu, jit_block_page(b, 1), &page) ==
-            b->pages[1].page)
+    if (mem_fetch_page(&j->ic.cpu, second, &page) == gpa)
         return b;
     host_mutex_lock(&j->jit->lock);
     if (is_alive(j, b))
@@ -481,7 +483,9 @@ static struct jit_block *lookup(struct jit_cpu *j)
     struct jit_block *b;
     const struct jit_link *link;
     uint32_t mode = jit_mode(c);
-    gpa_t gpa;
+    gpa_t gpa, gpa2 = 0;
+    gva_t second = 0;
+    bool crosses;
 
     /* Read once: another vCPU's flush may clear it. */
     link = __atomic_load_n(&j->exit_link, __ATOMIC_RELAXED);
@@ -496,8 +500,14 @@ static struct jit_block *lookup(struct jit_cpu *j)
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
     j->epoch = j->jit->epoch;
+    crosses = b && b->npages > 1;
+    if (crosses) {
+        second = jit_block_page(b, 1);
+        gpa2 = b->pages[1].page;
+    }
     host_mutex_unlock(&j->jit->lock);
-    b = check_second(j, b);
+    if (crosses)
+        b = check_second(j, b, second, gpa2);
     return b ? b : warm_up(j, page, mode);
 }
 
