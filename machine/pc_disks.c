@@ -162,50 +162,39 @@ static int add_ahci(struct pc *pc, struct err *e)
     return pc_add(pc, "ahci", "ahci", u.value, e) ? 0 : e->code;
 }
 
-static int add_nvme(struct pc *pc, struct err *e)
+/* Each disk of the bus is a device of class in a slot of its own. */
+static int add_own(struct pc *pc, enum pc_bus bus, const char *class,
+                   const char *boot_path, struct err *e)
 {
     for (unsigned i = 0; i < pc->config.ndisks; i++) {
         const struct pc_disk *d = &pc->config.disk[i];
         unsigned slot;
         char id[16];
 
-        if (d->bus != PC_BUS_NVME)
+        if (d->bus != bus)
             continue;
         slot = pc_slot(pc);
         snprintf(id, sizeof id, "disk%u", i);
-        if (!pc_add(pc, "nvme", id,
+        if (!pc_add(pc, class, id,
                     PROP_VALUES(SET_BLK("disk", d->blk)
                                     SET_TEXT("serial", serial_of(d))
                                         SET_BOOL("readonly", d->readonly)
                                             SET_NUMBER("slot", slot)),
                     e))
             return e->code;
-        can_boot(pc, PC_BOOT_DISK, "pci1b36,10@%x/namespace@1,0", slot);
+        can_boot(pc, PC_BOOT_DISK, boot_path, slot);
     }
     return 0;
 }
 
+static int add_nvme(struct pc *pc, struct err *e)
+{
+    return add_own(pc, PC_BUS_NVME, "nvme", "pci1b36,10@%x/namespace@1,0", e);
+}
+
 static int add_virtio(struct pc *pc, struct err *e)
 {
-    for (unsigned i = 0; i < pc->config.ndisks; i++) {
-        const struct pc_disk *d = &pc->config.disk[i];
-        unsigned slot;
-        char id[16];
-
-        if (d->bus != PC_BUS_VIRTIO)
-            continue;
-        slot = pc_slot(pc);
-        snprintf(id, sizeof id, "disk%u", i);
-        if (!pc_add(pc, "virtio-blk", id,
-                    PROP_VALUES(SET_BLK("disk", d->blk)
-                                    SET_TEXT("serial", serial_of(d))
-                                        SET_BOOL("readonly", d->readonly)
-                                            SET_NUMBER("slot", slot)),
-                    e))
-            return e->code;
-        can_boot(pc, PC_BOOT_DISK, "scsi@%x/disk@0,0", slot);
-    }
-    return 0;
+    return add_own(pc, PC_BUS_VIRTIO, "virtio-blk", "scsi@%x/disk@0,0", e);
 }
 
 /* --- floppies --- */

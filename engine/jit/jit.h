@@ -28,11 +28,11 @@ extern const struct engine_ops engine_jit;
 enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
 
 enum {
-    JIT_HEAT = 8,           /* interpreted this often before translation */
-    JIT_CODE = 128u << 20,  /* bytes of code memory */
-    JIT_META = 128u << 20,  /* bytes of what describes it */
-    JIT_ROOM = 32u << 10,   /* at least, for one block */
-    JIT_SMALL = 1u << 20,   /* of both, under stress */
+    JIT_HEAT = 8,          /* interpreted this often before translation */
+    JIT_CODE = 128u << 20, /* bytes of code memory */
+    JIT_META = 128u << 20, /* bytes of what describes it */
+    JIT_ROOM = 128u << 10, /* at least, of each, for one block */
+    JIT_SMALL = 1u << 20,  /* of both, under stress */
     JIT_HASH = 1 << 18,
     JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
     JIT_IBTC = 1 << 16,  /* indirect branch targets, by RIP */

@@ -58,9 +58,12 @@ static bool look_at(struct trans *t, gpa_t a, struct insn *i)
     if (code_pages_claim(cpu->ic.pages, t->guest_page, cpu->ic.cpu.vcpu, a,
                          bytes))
         tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
-    return x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
-                      t->wide ? DECODE_64 : DECODE_32) == DECODE_OK &&
-           !is_opaque(i);
+    if (x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
+                   t->wide ? DECODE_64 : DECODE_32) != DECODE_OK ||
+        is_opaque(i))
+        return false;
+    /* 16-bit operands would cut the target. */
+    return t->wide || i->osize != 2 || !(insn_opcode(i)->props & OP_BRANCH);
 }
 
 /*
