@@ -410,6 +410,8 @@ static void finish(struct check *k)
     uint64_t apart = (c->s.rflags ^ k->jit.s.rflags) & FLAGS_STATUS &
                      ~(uint64_t)k->undefined;
 
+    k->cpu->stats.undefined +=
+        ((c->s.rflags ^ k->jit.s.rflags) & k->undefined) != 0;
     if (apart & ~o->flags_apart)
         o->apart_rip = k->before.rip;
     o->flags_apart = apart;
@@ -432,6 +434,7 @@ static void follow_translation(struct check *k)
     c->insn = NULL;
     x86_mode_changed(c);
     of(k->cpu)->flags_apart = 0;
+    k->cpu->stats.undefined++;
 }
 
 static void fail(struct check *k)

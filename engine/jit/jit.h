@@ -123,6 +123,7 @@ struct jit_stats {
     uint64_t exits, exits_unlinked, exits_indirect, reentries;
     uint64_t cold, interpreted; /* blocks not yet, or never, translated */
     uint64_t bodies, slow_memory, group_misses, fp_saves, checked;
+    uint64_t undefined;      /* checked ones that differ in undefined flags */
     uint32_t body[JIT_ROWS]; /* runs of each opcode row's body */
 };
 

@@ -64,6 +64,7 @@ void jit_stats(struct vcpu *v, emit_fn *emit, void *ctx)
         {"vector_evictions", s->fp_saves},
         {"code_writes", s->invalidations},
         {"checked_blocks", s->checked},
+        {"undefined_flags", s->undefined},
     };
 
     interp_stats(v, emit, ctx);
