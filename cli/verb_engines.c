@@ -7,8 +7,15 @@
 #include "cli/cli.h"
 #include "engine/interp/interp.h"
 #include "engine/jit/jit.h"
+#ifdef HAVE_KVM
+#include "engine/kvm/kvm.h"
+#endif
 
-const struct engine_ops *const engines[] = {&engine_jit, &engine_interp, NULL};
+const struct engine_ops *const engines[] = {
+#ifdef HAVE_KVM
+    &engine_kvm,
+#endif
+    &engine_jit, &engine_interp, NULL};
 
 const struct engine_ops *engine_find(const char *name)
 {
@@ -45,7 +52,8 @@ int verb_engines(const struct verb *v, int argc, char **argv)
         struct engine_caps caps = {0};
         int rc = engines[n]->probe(&caps);
 
-        printf("%-8s %-4s %s\n", engines[n]->name, rc == 0 ? "yes" : "no",
+        printf("%-8s %-4s %s\n", engines[n]->name,
+               rc ? "no" : caps.stock_guests ? "yes" : "part",
                rc == 0 && !caps.why[0] ? engines[n]->summary : caps.why);
     }
     return EXIT_OK;

@@ -136,7 +136,7 @@ static int check_boot(struct run *r)
 static int check_request(struct run *r)
 {
     struct run_request *w = &r->want;
-    struct x86_features usable;
+    struct cpu_host host = {0};
     unsigned stdio = 0;
     int rc;
 
@@ -154,8 +154,13 @@ static int check_request(struct run *r)
         rc = choose_engine(r);
     if (rc < 0)
         return rc;
-    cpu_host_features(&usable);
-    rc = cpu_model_make(&r->model, w->cpu, &usable, (unsigned)w->cpus, &r->err);
+    cpu_host_features(&host.usable);
+    if (r->engine->host_cpu)
+        rc = r->engine->host_cpu(&host, &r->err);
+    if (rc < 0)
+        return err_prefix(&r->err, "--engine %s", r->engine->name);
+    rc = cpu_model_make_for(&r->model, w->cpu, &host, (unsigned)w->cpus,
+                            &r->err);
     return rc < 0 ? err_prefix(&r->err, "--cpu") : 0;
 }
 

@@ -84,6 +84,27 @@ static void env_set_a20(struct env *env, bool enabled)
     }
 }
 
+static int apics_get(void *ctx, unsigned cpu, struct apic_regs *r)
+{
+    struct vm *vm = ctx;
+
+    return vm->config.engine->irqchip->get(vm_vcpu(vm, cpu), r);
+}
+
+static int apics_set(void *ctx, unsigned cpu, const struct apic_regs *r)
+{
+    struct vm *vm = ctx;
+
+    return vm->config.engine->irqchip->set(vm_vcpu(vm, cpu), r);
+}
+
+static void apics_message(void *ctx, uint64_t address, uint32_t data)
+{
+    struct vm *vm = ctx;
+
+    vm->config.engine->irqchip->message(vm, address, data);
+}
+
 static void fill_env(struct vm *vm)
 {
     struct env *env = &vm->env;
@@ -96,6 +117,9 @@ static void fill_env(struct vm *vm)
     env->reset = env_reset;
     env->debug_exit = env_debug_exit;
     env->set_a20 = env_set_a20;
+    if (vm->config.engine->irqchip)
+        env->engine_apics = (struct engine_apics){apics_get, apics_set,
+                                                  apics_message, vm};
 }
 
 /* --- create, destroy --- */

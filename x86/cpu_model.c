@@ -159,6 +159,8 @@ static const struct {
     {FEAT_APIC, FEAT_MSR},
     {FEAT_CLFLUSHOPT, FEAT_CLFLUSH},
     {FEAT_CLWB, FEAT_CLFLUSH},
+    {FEAT_HYPERV, FEAT_HYPERVISOR},
+    {FEAT_HYPERV, FEAT_APIC},
 };
 
 /* Chains are short, so going through the table until nothing changes ends. */
@@ -319,6 +321,7 @@ static int choose_base(struct cpu_model *m, struct word name,
 
     if (word_is(name, "host")) {
         m->features = *usable;
+        feature_set(&m->features, FEAT_HYPERV, false);
         host_identity(m, usable);
         return 0;
     }
@@ -379,10 +382,39 @@ static int change_feature(struct x86_features *f, struct word w,
     return 0;
 }
 
+/* A real CPU under the guest: its own name, and no address it lacks. */
+static void take_identity(struct cpu_model *m, const struct cpu_host *host,
+                          bool whole)
+{
+    if (host->phys_bits)
+        m->phys_bits = MIN(m->phys_bits, host->phys_bits);
+    if (!host->vendor[0])
+        return;
+    memcpy(m->vendor, host->vendor, sizeof m->vendor);
+    /* Kernels look for errata by family and model: those of the vendor. */
+    if (whole || memcmp(host->vendor, "GenuineIntel", sizeof host->vendor)) {
+        m->family = host->family;
+        m->model = host->model;
+        m->stepping = host->stepping;
+    }
+    if (whole)
+        memcpy(m->brand, host->brand, sizeof m->brand);
+}
+
 int cpu_model_make(struct cpu_model *m, const char *spec,
                    const struct x86_features *usable, unsigned ncpus,
                    struct err *e)
 {
+    struct cpu_host host = {.usable = *usable};
+
+    return cpu_model_make_for(m, spec, &host, ncpus, e);
+}
+
+int cpu_model_make_for(struct cpu_model *m, const char *spec,
+                       const struct cpu_host *host, unsigned ncpus,
+                       struct err *e)
+{
+    const struct x86_features *usable = &host->usable;
     const char *rest = spec;
     struct word w = {"", 0};
     int r;
@@ -406,6 +438,8 @@ int cpu_model_make(struct cpu_model *m, const char *spec,
     m->ncpus = ncpus;
     m->xcr0_mask = xcr0_mask(&m->features);
     m->kvm_leaves = feature_has(&m->features, FEAT_HYPERVISOR);
-    tsc_setup(m, 0, tsc_host_hz());
+    m->hyperv = feature_has(&m->features, FEAT_HYPERV);
+    take_identity(m, host, !strcmp(m->name, "host"));
+    tsc_setup(m, 0, host->tsc_hz ? host->tsc_hz : tsc_host_hz());
     return 0;
 }

@@ -21,10 +21,24 @@ struct cpu_model {
     unsigned ncpus;
     uint64_t xcr0_mask;   /* XCR0 bits that may be set */
     bool kvm_leaves;      /* 0x40000000: KVM signature, clock, TSC frequency */
+    bool hyperv;          /* Hyper-V's leaves there, KVM's at 0x40000100 */
 };
 
 struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;
+};
+
+/*
+ * What an engine can give guests. One that runs them on the CPU itself says
+ * which CPU that is: vendor differences then show.
+ */
+struct cpu_host {
+    struct x86_features usable;
+    char vendor[13]; /* "": Intel's behaviour, whatever this host is */
+    uint32_t family, model, stepping;
+    char brand[49];
+    unsigned phys_bits; /* 0: no limit of the host's */
+    uint64_t tsc_hz;    /* of the host's TSC; 0: to be measured */
 };
 
 /*
@@ -37,12 +51,15 @@ struct cpuid_result {
  *
  * Where vendors differ (SYSENTER in long mode, SYSCALL outside 64-bit code,
  * undefined results) the core does as Intel's, so that is the vendor; family
- * and model of "host" are the host's if it is an Intel CPU. An engine that
- * runs guests on the CPU itself overwrites them.
+ * and model of "host" are the host's if it is an Intel CPU. For an engine that
+ * runs guests on the CPU itself cpu_model_make_for() has them from it.
  */
 int cpu_model_make(struct cpu_model *m, const char *spec,
                    const struct x86_features *usable, unsigned ncpus,
                    struct err *e);
+int cpu_model_make_for(struct cpu_model *m, const char *spec,
+                       const struct cpu_host *host, unsigned ncpus,
+                       struct err *e);
 /* What this host's CPU has and x86/ can run on it. */
 void cpu_host_features(struct x86_features *f);
 /* The name in --cpu, or "" for a feature that only shows state. */

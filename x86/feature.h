@@ -85,7 +85,9 @@ enum cpuid_reg { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
     X(PDPE1GB, "pdpe1gb", 0x80000001, 0, EDX, 26)                              \
     X(RDTSCP, "rdtscp", 0x80000001, 0, EDX, 27)                                \
     X(LM, "lm", 0x80000001, 0, EDX, 29)                                        \
-    X(INVTSC, "invtsc", 0x80000007, 0, EDX, 8)
+    X(INVTSC, "invtsc", 0x80000007, 0, EDX, 8)                                 \
+    /* Hyper-V's interface, for engines that have it; by name only */          \
+    X(HYPERV, "hyperv", 0x40000003, 0, EAX, 5)
 
 enum x86_feature {
     FEAT_NONE, /* always there: the 8086 to 80386 set and CPUID */

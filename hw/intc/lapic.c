@@ -49,12 +49,14 @@ static bool wants_intr(const struct lapic *l)
 
 void lapic_update(struct lapic *l)
 {
-    if (wants_intr(l) != l->intr)
+    if (!lapic_remote(l) && wants_intr(l) != l->intr)
         lapic_update_always(l);
 }
 
 void lapic_update_always(struct lapic *l)
 {
+    if (lapic_remote(l))
+        return;
     l->intr = wants_intr(l);
     l->pins->intr(l->pins->ctx, l->intr);
 }
@@ -73,6 +75,8 @@ static int inta(struct lapic *l)
 
 int lapic_ack(struct lapic *l)
 {
+    if (lapic_remote(l))
+        return lapic_remote_ack(l);
     if (l->extint || extint_pin(l))
         return inta(l);
     if (!deliverable(l))
@@ -203,6 +207,10 @@ void lapic_pin(struct lapic *l, unsigned lint, bool level)
     if (l->lint[lint] == level)
         return;
     l->lint[lint] = level;
+    if (lapic_remote(l)) {
+        lapic_remote_pin(l, lint, level);
+        return;
+    }
     if (!lapic_on(l)) {
         if (lint == 1 && level)
             l->pins->nmi(l->pins->ctx);
@@ -244,5 +252,6 @@ void lapic_virtual_wire(struct dev *d)
         l->lvt[LVT_LINT0] = DM_EXTINT << 8;
         l->lvt[LVT_LINT1] = DM_NMI << 8;
     }
+    lapic_push(l);
     lapic_update(l);
 }

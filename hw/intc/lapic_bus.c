@@ -137,6 +137,15 @@ void lapic_send(struct lapic *l, uint32_t low, uint32_t high)
     }
 }
 
+/* The engine knows who is meant. */
+static void remote_send(void *ctx, uint64_t address, uint32_t data)
+{
+    const struct engine_apics *a = ctx;
+
+    if ((address & ~0xfffffull) == MSI_BASE)
+        a->message(a->ctx, address, data);
+}
+
 static void msi_send(void *ctx, uint64_t address, uint32_t data)
 {
     struct apic_message m = {
@@ -180,6 +189,8 @@ int lapic_bus_join(struct lapic *l, struct err *e)
             return err_set(e, LE_NOMEM, "no memory for the local APICs");
         env->apics->size = MIN(env->ncpus, LAPIC_MAX_CPUS);
         env->msi = (struct msi_sink){msi_send, env->apics};
+        if (env->engine_apics.message)
+            env->msi = (struct msi_sink){remote_send, &env->engine_apics};
         env->pic_intr = (struct irq){pins_set, env->apics, 0};
         env->nmi = (struct irq){pins_set, env->apics, 1};
     }

@@ -37,6 +37,32 @@ enum {
     LVT_TIMER_MODE = LVT_PERIODIC | LVT_DEADLINE,
 };
 
+/* Register numbers: offset in the page / 16, MSR - 0x800. */
+enum lapic_reg {
+    R_ID = 0x02,
+    R_VERSION = 0x03,
+    R_TPR = 0x08,
+    R_APR = 0x09,
+    R_PPR = 0x0a,
+    R_EOI = 0x0b,
+    R_RRD = 0x0c,
+    R_LDR = 0x0d,
+    R_DFR = 0x0e,
+    R_SVR = 0x0f,
+    R_ISR = 0x10,
+    R_TMR = 0x18,
+    R_IRR = 0x20,
+    R_ESR = 0x28,
+    R_ICR = 0x30,
+    R_ICR_HIGH = 0x31,
+    R_LVT = 0x32,
+    R_INITIAL = 0x38,
+    R_CURRENT = 0x39,
+    R_DCR = 0x3e,
+    R_SELF_IPI = 0x3f,
+    R_COUNT,
+};
+
 /* Delivery modes: bits 10:8 of LVT, ICR and MSI data. */
 enum delivery {
     DM_FIXED,
@@ -167,6 +193,14 @@ void lapic_init_state(struct lapic *l);
 void lapic_send(struct lapic *l, uint32_t low, uint32_t high);
 int lapic_bus_join(struct lapic *l, struct err *e);
 void lapic_bus_leave(struct lapic *l);
+
+/* --- lapic_remote.c: the engine runs the APIC, and this is a copy --- */
+bool lapic_remote(const struct lapic *l);
+/* Takes the engine's registers, or gives it ours. */
+void lapic_pull(struct lapic *l);
+void lapic_push(struct lapic *l);
+void lapic_remote_pin(struct lapic *l, unsigned lint, bool level);
+int lapic_remote_ack(struct lapic *l);
 
 /* --- lapic_timer.c --- */
 void lapic_timer_setup(struct lapic *l);

@@ -4,32 +4,6 @@
  */
 #include "hw/intc/lapic_int.h"
 
-/* Register numbers: offset in the page / 16, MSR - 0x800. */
-enum {
-    R_ID = 0x02,
-    R_VERSION = 0x03,
-    R_TPR = 0x08,
-    R_APR = 0x09,
-    R_PPR = 0x0a,
-    R_EOI = 0x0b,
-    R_RRD = 0x0c,
-    R_LDR = 0x0d,
-    R_DFR = 0x0e,
-    R_SVR = 0x0f,
-    R_ISR = 0x10,
-    R_TMR = 0x18,
-    R_IRR = 0x20,
-    R_ESR = 0x28,
-    R_ICR = 0x30,
-    R_ICR_HIGH = 0x31,
-    R_LVT = 0x32,
-    R_INITIAL = 0x38,
-    R_CURRENT = 0x39,
-    R_DCR = 0x3e,
-    R_SELF_IPI = 0x3f,
-    R_COUNT,
-};
-
 enum {
     MSR_APIC_BASE = 0x1b,
     MSR_TSC_DEADLINE = 0x6e0,
@@ -323,6 +297,14 @@ static bool cpu_ferr(void *intc, bool on)
     return l->cpu || !sink->set || sink->set(sink->ctx, on);
 }
 
+static void cpu_eoi(void *intc, uint8_t vector)
+{
+    const struct eoi_sink *sink = &((struct lapic *)intc)->dev.env->eoi;
+
+    if (sink->eoi)
+        sink->eoi(sink->ctx, vector);
+}
+
 const struct intc_cpu_ops lapic_cpu_ops = {
     .ack = cpu_ack,
     .get_tpr = get_tpr,
@@ -332,4 +314,5 @@ const struct intc_cpu_ops lapic_cpu_ops = {
     .read_msr = read_msr,
     .write_msr = write_msr,
     .ferr = cpu_ferr,
+    .eoi = cpu_eoi,
 };

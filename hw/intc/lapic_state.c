@@ -52,6 +52,7 @@ static void lapic_reset(struct dev *d, bool cold UNUSED)
     l->apic_base = BASE_DEFAULT | BASE_EN | (l->cpu == 0 ? BASE_BSP : 0);
     l->id = l->cpu;
     lapic_init_state(l);
+    lapic_push(l);
 }
 
 static void lapic_pause(struct dev *d)
@@ -59,11 +60,15 @@ static void lapic_pause(struct dev *d)
     struct lapic *l = container_of(d, struct lapic, dev);
 
     env_arm(d->env, &l->timer, UINT64_MAX);
+    lapic_pull(l);
 }
 
 static void lapic_resume(struct dev *d)
 {
-    lapic_timer_rearm(container_of(d, struct lapic, dev));
+    struct lapic *l = container_of(d, struct lapic, dev);
+
+    if (!lapic_remote(l))
+        lapic_timer_rearm(l);
 }
 
 static bool lvts_valid(const struct lapic *l)
@@ -102,8 +107,10 @@ static int lapic_loaded(struct dev *d, uint16_t version UNUSED)
         return -LE_FORMAT;
     if (l->id != l->cpu)
         l->bus->ids_changed = true;
+    lapic_push(l);
     lapic_update_always(l);
-    lapic_timer_rearm(l);
+    if (!lapic_remote(l))
+        lapic_timer_rearm(l);
     return 0;
 }
 

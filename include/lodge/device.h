@@ -107,6 +107,7 @@ struct env {
     unsigned ncpus;
     struct cpu_pins *cpu_pins; /* ncpus */
     struct tsc_clock tsc;      /* for the APIC timers' deadlines */
+    struct engine_apics engine_apics; /* vm/: the engine's own, if it has */
     /* What the machine can be asked to do; safe from any callback. */
     void (*power_off)(struct env *env);
     void (*reset)(struct env *env);
@@ -124,8 +125,7 @@ struct env {
 
     /*
      * Wires between chips. The attach of the chip named sets them where
-     * machine/ has not (an engine's own irqchip: machine/ fills isa_irq, gsi
-     * and msi, and attaches no interrupt controller). Use them in place, at
+     * machine/ has not. Use them in place, at
      * the time of use: then the order of attaching does not matter.
      */
     struct irq isa_irq[16];  /* i8259: to both 8259s and the IOAPIC */

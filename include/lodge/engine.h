@@ -26,6 +26,7 @@ struct vm;
 struct vcpu;
 struct x86_state;
 struct cpu_model;
+struct cpu_host;
 
 enum stop {
     STOP_KICK,     /* kicked: look at requests, then run again */
@@ -59,7 +60,7 @@ struct vcpu {
 
     struct space *mem, *io;
     struct host_mutex *lock; /* the machine lock, for intc calls */
-    const struct intc_cpu_ops *intc; /* NULL: the engine's own irqchip */
+    const struct intc_cpu_ops *intc;
     void *intc_ctx;
 
     _Atomic uint32_t events; /* enum vcpu_event */
@@ -91,10 +92,24 @@ struct engine_caps {
     char why[160];     /* one sentence: why not, and the way out */
 };
 
+/*
+ * Local APICs that the engine runs itself, timers and IPIs included. 8259s,
+ * IOAPIC and timers are the machine's; the lapic device of hw/intc has a copy
+ * of the registers whenever the machine stands still, so what is saved is the
+ * same. See struct engine_apics (lodge/irq.h).
+ */
+struct irqchip_ops {
+    int (*get)(struct vcpu *c, struct apic_regs *r);
+    int (*set)(struct vcpu *c, const struct apic_regs *r);
+    void (*message)(struct vm *vm, uint64_t address, uint32_t data);
+};
+
 struct engine_ops {
     const char *name, *summary;
     /* 0 when this host can run it; else -LE_* with caps->why. */
     int (*probe)(struct engine_caps *out);
+    /* What CPU guests can have (x86/cpuid.h); NULL: what x86/ can run here. */
+    int (*host_cpu)(struct cpu_host *out, struct err *e);
     int (*open)(struct vm *vm, struct err *e);
     void (*close)(struct vm *vm);
     int (*map)(struct vm *vm, const struct window *w);

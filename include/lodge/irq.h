@@ -94,6 +94,31 @@ struct intc_cpu_ops {
     bool (*write_msr)(void *intc, uint32_t msr, uint64_t v);
     /* FERR#, driven while CR0.NE is clear; what IGNNE# is. NULL: asserted. */
     bool (*ferr)(void *intc, bool on);
+    /* An engine's own local APIC broadcasts an EOI; engines with such ask for
+       nothing but this, ack (of an ExtINT) and ferr. */
+    void (*eoi)(void *intc, uint8_t vector);
+};
+
+/*
+ * The registers of a local APIC that is the engine's own: reg[n] is the one at
+ * 16n of the xAPIC's page (SDM volume 3, "Local APIC Register Address Map"),
+ * in x2APIC mode likewise, with the upper half of ICR at 0x310.
+ */
+enum { APIC_REGS = 64 };
+struct apic_regs {
+    uint32_t reg[APIC_REGS];
+    uint64_t apic_base, tsc_deadline;
+};
+
+/*
+ * An engine's own local APICs as devices see them. get and set while the CPU
+ * stands still: 0 or -LE_IO. message: as struct msi_sink. Without: NULL.
+ */
+struct engine_apics {
+    int (*get)(void *ctx, unsigned cpu, struct apic_regs *r);
+    int (*set)(void *ctx, unsigned cpu, const struct apic_regs *r);
+    void (*message)(void *ctx, uint64_t address, uint32_t data);
+    void *ctx;
 };
 
 #endif

@@ -1,0 +1,171 @@
+/*
+ * Interrupts. The local APICs with their timers are the kernel's ("split
+ * irqchip"): what guests of today do all the time, timers, IPIs, EOIs and
+ * MSIs, costs no exit to us. 8259s, IOAPIC, 8254 and HPET stay the machine's
+ * own models, so their state, and what is saved of it, is the same under every
+ * engine.
+ *
+ * An EOI must come out to the IOAPIC when its vector is level-triggered. KVM
+ * knows which are from a routing table; each message of that kind is put there
+ * the first time it is seen, before it is sent.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/endian.h"
+#include "engine/kvm/kvm.h"
+#include "lodge/host.h"
+
+enum { R_LINT1 = 0x36 };
+enum { MSR_BASE = 0x1b, MSR_DEADLINE = 0x6e0 };
+enum { DATA_LEVEL = 1 << 15, LVT_MASKED = 1 << 16, MODE_NMI = 4 };
+
+int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
+{
+    struct kvm_enable_cap cap = {.cap = KVM_CAP_SPLIT_IRQCHIP,
+                                 .args = {KVM_LEVEL_ROUTES}};
+
+    if (kvm_do(k->fd, KVM_ENABLE_CAP, &cap) < 0)
+        return err_set(e, LE_UNSUPPORTED,
+                       "the host's KVM gives no local APICs: %s",
+                       strerror(errno));
+    return 0;
+}
+
+/* --- registers in and out --- */
+
+static int get_apic(struct vcpu *v, struct apic_regs *r)
+{
+    struct kvm_cpu *c = kvm_cpu_of(v);
+    struct kvm_lapic_state s;
+
+    *r = (struct apic_regs){0};
+    if (kvm_do(c->fd, KVM_GET_LAPIC, &s) < 0 ||
+        kvm_get_msr(c, MSR_BASE, &r->apic_base))
+        return -LE_IO;
+    for (unsigned n = 0; n < APIC_REGS; n++)
+        r->reg[n] = load_le32(s.regs + 16 * n);
+    if (c->vm->host.tsc_deadline)
+        kvm_get_msr(c, MSR_DEADLINE, &r->tsc_deadline);
+    return 0;
+}
+
+/* The mode first, as it says what the registers mean. Resetting goes by way
+   of the APIC switched off: x2APIC mode has no other way back. */
+static int set_base(struct kvm_cpu *c, uint64_t base)
+{
+    enum { EXTD = 1 << 10, EN = 1 << 11 };
+
+    if (!(base & EXTD) && kvm_set_msr(c, MSR_BASE, base & ~(uint64_t)EN))
+        return -LE_IO;
+    return kvm_set_msr(c, MSR_BASE, base);
+}
+
+static int set_apic(struct vcpu *v, const struct apic_regs *r)
+{
+    struct kvm_cpu *c = kvm_cpu_of(v);
+    struct kvm_lapic_state s;
+
+    memset(&s, 0, sizeof s);
+    for (unsigned n = 0; n < APIC_REGS; n++)
+        store_le32((uint8_t *)s.regs + 16 * n, r->reg[n]);
+    if (set_base(c, r->apic_base) || kvm_do(c->fd, KVM_SET_LAPIC, &s) < 0)
+        return -LE_IO;
+    if (c->vm->host.tsc_deadline)
+        kvm_set_msr(c, MSR_DEADLINE, r->tsc_deadline);
+    return 0;
+}
+
+/* --- messages --- */
+
+static bool known(const struct kvm_vm *k, uint64_t address, uint32_t data)
+{
+    for (unsigned n = 0; n < k->routes; n++)
+        if (k->route[n].address == address && k->route[n].data == data)
+            return true;
+    return false;
+}
+
+static void set_routes(struct kvm_vm *k)
+{
+    union {
+        struct kvm_irq_routing table;
+        uint8_t bytes[sizeof(struct kvm_irq_routing) +
+                      KVM_LEVEL_ROUTES * sizeof(struct kvm_irq_routing_entry)];
+    } u;
+
+    memset(&u, 0, sizeof u);
+    u.table.nr = k->routes;
+    for (unsigned n = 0; n < k->routes; n++) {
+        struct kvm_irq_routing_entry *to = &u.table.entries[n];
+
+        to->gsi = n;
+        to->type = KVM_IRQ_ROUTING_MSI;
+        to->u.msi.address_lo = (uint32_t)k->route[n].address;
+        to->u.msi.address_hi = (uint32_t)(k->route[n].address >> 32);
+        to->u.msi.data = k->route[n].data;
+    }
+    if (kvm_do(k->fd, KVM_SET_GSI_ROUTING, &u.table) < 0)
+        host_log(LOG_WARN, "KVM_SET_GSI_ROUTING: %s", strerror(errno));
+}
+
+/* Full: the oldest goes. There are 24 pins, so it has long been replaced. */
+static void learn(struct kvm_vm *k, uint64_t address, uint32_t data)
+{
+    k->route[k->next_route] = (struct kvm_route){address, data};
+    k->next_route = (k->next_route + 1) % KVM_LEVEL_ROUTES;
+    k->routes = MIN(k->routes + 1, KVM_LEVEL_ROUTES);
+    set_routes(k);
+}
+
+static void message(struct vm *vm, uint64_t address, uint32_t data)
+{
+    struct kvm_vm *k = kvm_vm_of(vm);
+    struct kvm_msi m = {.address_lo = (uint32_t)address,
+                        .address_hi = (uint32_t)(address >> 32),
+                        .data = data};
+
+    if ((data & DATA_LEVEL) && !known(k, address, data))
+        learn(k, address, data);
+    kvm_do(k->fd, KVM_SIGNAL_MSI, &m); /* to nobody is no error of ours */
+}
+
+const struct irqchip_ops kvm_irqchip = {get_apic, set_apic, message};
+
+/* --- the pins --- */
+
+/* The vector of an ExtINT is asked of the 8259s when the CPU can take it, as
+   it would be by an INTA cycle. */
+void kvm_give_interrupt(struct kvm_cpu *c)
+{
+    const struct intc_cpu_ops *intc = c->v->intc;
+    struct kvm_interrupt irq;
+    int vector;
+
+    if (!c->injected && c->run->ready_for_interrupt_injection && intc) {
+        host_mutex_lock(c->v->lock);
+        vector = intc->ack(c->v->intc_ctx);
+        host_mutex_unlock(c->v->lock);
+        irq.irq = (uint32_t)vector;
+        if (vector >= 0 && kvm_do(c->fd, KVM_INTERRUPT, &irq) == 0)
+            c->injected = true;
+        if (!(atomic_load(&c->v->events) & VCPU_INTR))
+            return;
+    }
+    c->run->request_interrupt_window = 1;
+}
+
+/* As far as LINT1 lets it through. */
+void kvm_give_nmi(struct kvm_cpu *c)
+{
+    struct apic_regs r;
+    uint32_t lvt;
+
+    if (get_apic(c->v, &r))
+        return;
+    lvt = r.reg[R_LINT1];
+    if (!(lvt & LVT_MASKED) && bits(lvt, 10, 8) == MODE_NMI)
+        kvm_do_value(c->fd, KVM_NMI, 0);
+}
