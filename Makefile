@@ -40,13 +40,14 @@ test-debian:
 	@tools/debian-guests.sh
 	@meson test -C $(BUILD) --suite debian
 
-# Systems that boot from their own media. Once they are prepared, `make test`
-# runs these, too.
+# Systems that boot from their own media, also installed on disks. Once they
+# are prepared, `make test` runs these, too, but for the installed ones.
 test-pc:
 	@tools/setup.sh pc
 	@$(MAKE) --no-print-directory build
 	@tools/pc-guests.sh
-	@meson test -C $(BUILD) --suite pc
+	@tools/installed-guests.sh
+	@meson test -C $(BUILD) --suite pc --suite installed
 
 # The core without an operating system's headers.
 core: build

@@ -8,20 +8,14 @@
 set -eu
 out=build/bench
 src=tests/perf
-PATH=$PATH:/usr/sbin:/sbin
-sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+. tools/debian-root.sh
 
 tools/kernel.sh
 mkdir -p $out
 if [ ! -f $out/root.tar ]; then
     echo "Making the guest's root from Debian packages (some minutes)"
-    $sudo mmdebstrap --quiet --variant=essential \
-        --include=gcc,libc6-dev,dash,python3-minimal,lua5.4,perl-base,sqlite3,xz-utils,gzip \
-        --aptopt='Acquire::Languages "none"' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        bookworm $out/root.part.tar
+    debian_root $out/root.part.tar amd64 essential \
+        gcc,libc6-dev,dash,python3-minimal,lua5.4,perl-base,sqlite3,xz-utils,gzip
     $sudo mv $out/root.part.tar $out/root.tar
     rm -f $out/done
 fi

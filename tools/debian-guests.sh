@@ -10,8 +10,7 @@
 # Once made, needs no network.
 set -eu
 . tools/fetch.sh
-PATH=$PATH:/usr/sbin:/sbin
-sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+. tools/debian-root.sh
 tmp=
 trap 'rm -rf "$tmp"' EXIT
 
@@ -45,25 +44,17 @@ disk_guest() {
     mkdir -p $out
     # /dev/vda as it is, no partitions: --kernel starts it.
     # shellcheck disable=SC2016
-    $sudo mmdebstrap --quiet --variant=apt \
-        --include=systemd-sysv,udev,login,procps,gcc,libc6-dev,linux-image-cloud-amd64,e2fsprogs \
-        --aptopt='Acquire::Languages "none"' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
+    debian_root $out/root amd64 apt \
+        systemd-sysv,udev,login,procps,gcc,libc6-dev,linux-image-cloud-amd64,e2fsprogs \
         --customize-hook='chroot "$1" passwd -q -d root' \
         --customize-hook='echo lodge > "$1/etc/hostname"' \
-        --customize-hook='echo "/dev/vda / ext4 defaults 0 1" > "$1/etc/fstab"' \
-        bookworm $out/root.part.tar
-    $sudo rm -rf $out/root
-    mkdir $out/root
-    $sudo tar -C $out/root -xpf $out/root.part.tar
+        --customize-hook='echo "/dev/vda / ext4 defaults 0 1" > "$1/etc/fstab"'
     $sudo cp -L $out/root/vmlinuz $out/vmlinuz
     $sudo cp -L $out/root/initrd.img $out/initrd
-    $sudo mke2fs -q -t ext4 -d $out/root $out/root.part.img 2G
-    $sudo chown "$(id -u)" $out/root.part.img $out/vmlinuz $out/initrd
+    debian_file_system $out/root $out/root.part.img 2G
+    $sudo chown "$(id -u)" $out/vmlinuz $out/initrd
     mv $out/root.part.img $out/root.img
-    $sudo rm -rf $out/root $out/root.part.tar
+    $sudo rm -rf $out/root
 }
 
 kernel_guest amd64 amd64

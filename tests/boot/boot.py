@@ -23,12 +23,9 @@ import tempfile
 import termios
 import time
 
+from line import PROMPT, Failed, Line
+
 BOOT = 240  # seconds to a prompt, on a busy machine under the interpreter
-PROMPT = r'lodge:[^\n]*# '
-
-
-class Failed(Exception):
-    pass
 
 
 def signals_as_at_a_terminal():
@@ -37,14 +34,13 @@ def signals_as_at_a_terminal():
         signal.signal(number, signal.SIG_DFL)
 
 
-class Run:
+class Run(Line):
     """One `lodge run`; its terminal is a pty, its stderr the same."""
 
     def __init__(self, args, words, stdin_pipe=False):
         self.master, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
-        self.text = ''
-        self.seen = 0
+        super().__init__(None)
         command = [args.lodge, 'run', '--engine', args.engine] + words
         self.pipe = None
         if stdin_pipe:
@@ -56,51 +52,13 @@ class Run:
         if stdin_pipe:
             os.close(stdin)
 
-    def _read(self, seconds):
+    def receive(self, seconds):
         if select.select([self.master], [], [], seconds)[0]:
-            self.text += os.read(self.master, 65536).decode('utf-8', 'replace')
+            return os.read(self.master, 65536)
+        return b''
 
-    def expect(self, pattern, seconds=60):
-        end = time.monotonic() + seconds
-        while True:
-            found = re.compile(pattern).search(self.text, self.seen)
-            if found:
-                self.seen = found.end()
-                return found
-            if time.monotonic() > end:
-                raise Failed(f'no {pattern!r} within {seconds} s')
-            if self.p.poll() is not None:
-                self._read(0)
-                found = re.compile(pattern).search(self.text, self.seen)
-                if not found:
-                    raise Failed(f'ended ({self.p.returncode}) before '
-                                 f'{pattern!r}')
-                continue
-            self._read(0.2)
-
-    def type(self, text):
-        os.write(self.pipe if self.pipe else self.master, text.encode())
-
-    def shell(self, command, pattern, seconds=60):
-        """Types a command at the prompt; what it prints must match."""
-        self.type(command + '\r')
-        found = self.expect(pattern, seconds)
-        self.expect(PROMPT, seconds)
-        return found
-
-    def status(self, seconds=60):
-        end = time.monotonic() + seconds
-        while self.p.poll() is None:
-            if time.monotonic() > end:
-                raise Failed(f'still running after {seconds} s')
-            self._read(0.1)
-        self._read(0)
-        return self.p.returncode
-
-    def want_status(self, want, seconds=60):
-        got = self.status(seconds)
-        if got != want:
-            raise Failed(f'status {got}, not {want}')
+    def write(self, data):
+        os.write(self.pipe if self.pipe else self.master, data)
 
     def want_terminal_as_before(self):
         now = termios.tcgetattr(self.slave)

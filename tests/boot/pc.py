@@ -60,6 +60,29 @@ def test_nothing(start, args):
         vm.want_end(0, LOADER)  # its handler resets the machine
 
 
+def test_unbootable(start, args):
+    """Media that are not bootable: the firmware's own words, on the screen."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = folder + '/medium'
+        with open(path, 'wb') as f:
+            f.write(bytes(1440 << 10))
+        for words, answer in (
+                (['--disk', path + ',ro,bus=virtio'], 'not a bootable disk'),
+                (['--disk', path + ',ro,bus=ide'], 'not a bootable disk'),
+                (['--disk', path + ',ro,bus=ahci'], 'not a bootable disk'),
+                (['--disk', path + ',ro,bus=nvme'], 'not a bootable disk'),
+                (['--floppy', path + ',ro'], 'not a bootable disk'),
+                (['--cdrom', path], r'Could not read from CDROM \(code \d+\)')):
+            with start(words + ['-m', '32M']) as vm:
+                vm.wait_text('No bootable device', LOADER)
+                vm.wait_text('^Boot failed: ' + answer)
+        with start(['--firmware', 'uefi', '--disk', path + ',ro', '-m', '128M',
+                    '--serial', f'file:{folder}/serial']) as vm:
+            wait_serial(vm, folder,
+                        r'failed to load Boot\d+ .*: Not Found', LOADER)
+            vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
+
+
 def memtest(start, words):
     """memtest86+ through its first pass, without an error."""
     with start(words) as vm:

@@ -20,21 +20,23 @@ import subprocess
 import tempfile
 import time
 
-
-class Failed(Exception):
-    """What a test waited for did not come."""
+from line import Failed, SocketLine
 
 
 class VM:
-    def __init__(self, lodge, words, name='vm', keep=None):
-        """words: of `lodge run`. The serial line is off unless they name it."""
+    def __init__(self, lodge, words, name='vm', keep=None, serial=False):
+        """words: of `lodge run`. The serial line is off unless they name it,
+        or serial says that .serial shall be one (line.py)."""
         self.name, self.keep = name, keep
         self.lodge = os.path.abspath(lodge)
         self.folder = tempfile.mkdtemp(prefix='lodge-')
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.folder)
         self.buffer = b''
         self.fds = []
+        self.serial = None
         words = list(words)
+        if serial:
+            words += ['--serial', f'unix:{self.folder}/serial']
         if '--serial' not in words:
             words += ['--serial', 'none']
         if '--display' not in words and self._knows('--display'):
@@ -45,6 +47,8 @@ class VM:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             self._connect()
+            if serial:
+                self.serial = SocketLine(self.p, self.folder + '/serial')
         except BaseException:
             self.close()
             raise
@@ -71,6 +75,8 @@ class VM:
         if self.p.poll() is None:
             self.p.kill()
             self.p.wait()
+        if self.serial:
+            self.serial.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- the control socket ---
@@ -200,6 +206,8 @@ class VM:
             text = f'(no text: {e})'
         print(f'--- screen of {self.name}:\n{text}\n--- lodge said:\n'
               f'{self.log()[-3000:]}')
+        if self.serial:
+            print(f'--- serial line, its end:\n{self.serial.text[-3000:]}')
         if not self.keep:
             return
         os.makedirs(self.keep, exist_ok=True)
@@ -208,6 +216,9 @@ class VM:
             f.write(text + '\n')
         with open(stem + '.log', 'w', encoding='utf-8') as f:
             f.write(self.log())
+        if self.serial:
+            with open(stem + '.serial', 'w', encoding='utf-8') as f:
+                f.write(self.serial.text)
         try:
             self.screenshot(stem + '.png')
             print(f'--- picture: {stem}.png')

@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""A Debian that is installed on a disk, from the firmware and GRUB on.
+
+  installed.py TEST [FIRMWARE BUS] --lodge FILE --guest FOLDER --keep FOLDER
+
+FOLDER of --guest has amd64.img and i386.img (tools/installed-guests.sh); a
+test whose disk is missing is skipped (status 77). A test that fails leaves a
+picture of the screen, the serial line's text and what Lodge said in --keep.
+"""
+import argparse
+import hashlib
+import mmap
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from line import PROMPT, Failed
+from net import Server, free_port
+from vm import VM
+
+# Seconds, on a busy machine: to the boot loader, to a login, for a command.
+LOADER, LOGIN, STEP = 180, 400, 120
+DEVICE = {'virtio': 'vda', 'ide': 'sda', 'ahci': 'sda', 'nvme': 'nvme0n1'}
+DRIVER = {'virtio': 'virtio_net', 'e1000': 'e1000', 'rtl8139': '8139\\w+',
+          'ne2000': 'ne2k-pci'}
+COMPLAINTS = ('exception Emask|failed command|I/O error|timeout|BUG:|Oops|'
+              'Call Trace|lockup|rcu.*stall|ACPI.*Error')
+
+
+class Skip(Exception):
+    """Something that the test needs is not there."""
+
+
+class Disk:
+    """A copy of an installed disk, to be written to."""
+
+    def __init__(self, args, folder, architecture='amd64'):
+        image = f'{args.guest}/{architecture}.img'
+        if not os.path.exists(image):
+            raise Skip(f'{image} is missing; tools/installed-guests.sh '
+                       'makes it')
+        self.path = folder + '/disk.img'
+        subprocess.run(['cp', '--sparse=always', image, self.path], check=True)
+
+    def replace(self, old, new):
+        """What is in the files of the disk, everywhere."""
+        with open(self.path, 'r+b') as f, mmap.mmap(f.fileno(), 0) as image:
+            at = image.find(old)
+            if at < 0:
+                raise Failed(f'{old} is nowhere on the disk')
+            while at >= 0:
+                image[at:at + len(old)] = new
+                at = image.find(old)
+
+    def want_sound(self):
+        """The file system is clean and without an error."""
+        with open(self.path, 'rb') as f:
+            f.seek(1024 + 2 * 128 + 32)  # where GPT's third partition begins
+            start = struct.unpack('<Q', f.read(8))[0] * 512
+        check = subprocess.run(
+            ['e2fsck', '-fn', f'{self.path}?offset={start}'], text=True,
+            capture_output=True, env={'PATH': '/usr/sbin:/sbin'})
+        said = check.stdout + check.stderr
+        if check.returncode or 'recovery' in said:
+            raise Failed('the file system is not sound: ' + said)
+
+
+class Machine:
+    """What the tests start, one after the other."""
+
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.name = '-'.join([args.test] + args.where)
+
+    def start(self, *words):
+        return VM(self.args.lodge, ['--engine', 'jit', *words],
+                  name=self.name, keep=self.args.keep, serial=True)
+
+    def started(self, firmware, bus, disk, *more):
+        words = ['--disk', f'{disk.path},bus={bus}', '-m', '512M', '-c', '2']
+        if firmware == 'bios':
+            return self.start('--firmware', 'bios', *words, *more)
+        return self.start('--firmware', f'{firmware},vars={self.folder}/vars',
+                          *words, *more)
+
+
+def at_menu(vm, key='\r'):
+    """Answers GRUB's menu on the serial line."""
+    vm.serial.expect('GNU GRUB', LOADER)
+    vm.serial.expect('Old PC', LOADER)
+    vm.serial.type(key)
+
+
+def log_in(vm):
+    vm.serial.expect('lodge login: ', LOGIN)
+    vm.serial.type('root\r')
+    vm.serial.expect(PROMPT, STEP)
+    # Nothing but what a command prints, in lines as they are.
+    vm.serial.shell("bind 'set enable-bracketed-paste off'; stty cols 200; "
+                    'dmesg -n 1; echo quiet$((1))', 'quiet1')
+
+
+def want_no_complaint(vm):
+    vm.serial.shell(f"dmesg | grep -E '{COMPLAINTS}' | grep -v Command; "
+                    'echo end$((1))', r'\$\(\(1\)\)\r+\nend1\r')
+
+
+def want_healthy(vm):
+    """All services run, what is read is what was installed."""
+    vm.serial.shell('systemctl is-system-running --wait; '
+                    'systemctl --failed --no-legend --no-pager', r'\nrunning\r', LOGIN)
+    vm.serial.shell(
+        'cd / && cat var/lib/dpkg/info/{libc6*,systemd,perl-base}.md5sums | '
+        'grep -v usr/share | md5sum -c --quiet; echo sums=$?; cd',
+        r'\)?\s+sums=0', LOGIN)
+    want_no_complaint(vm)
+
+
+def boot_id(vm):
+    return vm.serial.shell('cat /proc/sys/kernel/random/boot_id',
+                           r'\n([0-9a-f-]{36})\r').group(1)
+
+
+def reboot(vm, command='reboot\r', key='\r'):
+    """From inside, back to a login; what was written is there."""
+    before = boot_id(vm)
+    vm.serial.shell('seq 100000 | tee kept | md5sum', r'\n([0-9a-f]{32})  -')
+    vm.serial.type(command)
+    at_menu(vm, key)
+    log_in(vm)
+    if boot_id(vm) == before:
+        raise Failed('it did not reboot')
+    vm.serial.shell('seq 100000 | cmp - kept && echo same$((1))', 'same1')
+
+
+def power_off(vm, disk):
+    vm.serial.type('poweroff\r')
+    vm.serial.want_status(0, STEP)
+    disk.want_sound()
+
+
+def test_login(machine, disk, firmware, bus):
+    """To the login; reboot and poweroff from inside."""
+    began = time.monotonic()
+    with machine.started(firmware, bus, disk) as vm:
+        at_menu(vm)
+        menu = time.monotonic()
+        log_in(vm)
+        print(f'{firmware} {bus}: {menu - began:.1f} s to the menu, '
+              f'{time.monotonic() - menu:.1f} s on to the prompt', flush=True)
+        vm.serial.shell('findmnt -no SOURCE /', rf'\n/dev/{DEVICE[bus]}p?3\r')
+        vm.serial.shell('ls -d /sys/firmware/efi', r'\n/sys/firmware/efi\r'
+                        if firmware == 'uefi' else 'cannot access')
+        want_healthy(vm)
+        reboot(vm)
+        want_no_complaint(vm)
+        power_off(vm, disk)
+    print(f'{firmware} {bus}: {time.monotonic() - began:.1f} s in all')
+
+
+def test_secure(machine, disk, bus):
+    """Shim, GRUB and kernel by their signatures; what is not signed is not
+    started."""
+    with machine.started('uefi,secure', bus, disk) as vm:
+        at_menu(vm)
+        log_in(vm)
+        vm.serial.shell('dmesg | grep -i "secure boot"', r'Secure boot enabled')
+        power_off(vm, disk)
+    # Of the kernel, only what it calls itself.
+    disk.replace(b'(debian-kernel@', b'(somebody-else@')
+    with machine.started('uefi,secure', bus, disk) as vm:
+        at_menu(vm)
+        vm.serial.expect('bad shim signature', LOADER)
+
+
+def test_text(machine, disk, bus):
+    """On the screen and by the keyboard alone: GRUB, login, reboot."""
+    with machine.started('bios', bus, disk) as vm:
+        vm.wait_text('Text screen', LOADER)
+        vm.key('t')
+        vm.wait_text('^lodge login:', LOGIN)
+        vm.type('root\n')
+        vm.wait_text(PROMPT, STEP)
+        vm.type('clear; uname -a; tty\n')
+        vm.wait_text(r'^Linux lodge \S+ .* x86_64 GNU/Linux', STEP)
+        vm.wait_text(r'^/dev/tty1', STEP)
+        vm.key('alt-f2')
+        vm.wait_text('^lodge login:', STEP)
+        vm.key('ctrl-alt-delete')
+        at_menu(vm)
+        vm.serial.expect('lodge login: ', LOGIN)
+        vm.ask('stop')  # the power button
+        vm.want_end(0, STEP)
+    disk.want_sound()
+
+
+def test_old(machine, disk, bus):
+    """Without ACPI, I/O APIC and other CPUs: interrupts by the PICs, and the
+    PCI BIOS says where they go."""
+    with machine.started('bios', bus, disk) as vm:
+        at_menu(vm, 'o')
+        log_in(vm)
+        vm.serial.shell('nproc', r'\n1\r')
+        vm.serial.shell('grep -c XT-PIC /proc/interrupts', r'\n([4-9]|1\d)\r')
+        vm.serial.shell('grep -c IO-APIC /proc/interrupts', r'\n0\r')
+        want_healthy(vm)
+        reboot(vm, key='o')
+        vm.serial.type('poweroff\r')
+        # A PC without ACPI has no way to switch itself off.
+        vm.serial.expect('Power down|System halted', STEP)
+        vm.ask('stop', force=True)
+        vm.want_end(0, STEP)
+    disk.want_sound()
+
+
+def test_i386(machine, disk, bus):
+    """The kernel for CPUs without PAE: two levels of page tables."""
+    with machine.started('bios', bus, disk) as vm:
+        at_menu(vm)
+        log_in(vm)
+        vm.serial.shell('uname -rm', r'-686 i686\r')
+        want_healthy(vm)
+        reboot(vm)
+        power_off(vm, disk)
+
+
+def ssh(folder, port, command, data):
+    """What a command prints that runs in the guest and gets data."""
+    done = subprocess.run(
+        ['ssh', '-p', str(port), '-i', folder + '/key', '-F', 'none',
+         '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null',
+         '-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR', 'root@127.0.0.1',
+         command], input=data, capture_output=True, timeout=STEP)
+    if done.returncode:
+        raise Failed(f'ssh ended with {done.returncode}: {done.stderr}')
+    return done.stdout
+
+
+def test_net(machine, disk, card):
+    """An address by DHCP, 100 MB from the host's loopback, SSH through a
+    forward."""
+    server, port = Server('127.0.0.1', 100000000), free_port()
+    key = machine.folder + '/key'
+    subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key],
+                   check=True)
+    with open(key + '.pub', encoding='ascii') as f:
+        public = f.read().strip()
+    with machine.started('bios', 'virtio', disk, '--net',
+                         f'user,model={card},fwd=tcp:{port}:22') as vm:
+        at_menu(vm)
+        log_in(vm)
+        vm.serial.shell(
+            'for i in $(seq 60); do ip -4 addr | grep -q 10.0.2.15 && break; '
+            'sleep 1; done; ip -4 -br addr',
+            r'\ne\w+ +U\w+ +10\.0\.2\.15/24 ', STEP)
+        vm.serial.shell('readlink /sys/class/net/e*/device/driver',
+                        rf'/{DRIVER[card]}\r')
+        began = time.monotonic()
+        vm.serial.shell(f'wget -q -O - http://10.0.2.2:{server.http_port}/ | '
+                        'sha256sum', r'\n' + server.sum, LOGIN)
+        print(f'{card}: 100 MB in {time.monotonic() - began:.1f} s')
+        vm.serial.shell(f"mkdir -p .ssh; echo '{public}' > "
+                        '.ssh/authorized_keys; echo key$((1))', 'key1')
+        data = os.urandom(3 << 20)
+        if ssh(machine.folder, port, 'hostname', b'') != b'lodge\n':
+            raise Failed('another machine answers')
+        if ssh(machine.folder, port, 'tee copy', data) != data:
+            raise Failed('SSH brought back something else')
+        vm.serial.shell('sha256sum copy', r'\n' +
+                        hashlib.sha256(data).hexdigest())
+        want_no_complaint(vm)
+        power_off(vm, disk)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('test')
+    p.add_argument('where', nargs='*')
+    p.add_argument('--lodge', default='build/lodge')
+    p.add_argument('--guest', default='build/guest-installed')
+    p.add_argument('--keep')
+    args = p.parse_args()
+
+    engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
+                             text=True, timeout=20).stdout
+    try:
+        if not re.search(r'^jit +yes', engines, re.M):
+            raise Skip('this host does not offer engine jit')
+        with tempfile.TemporaryDirectory(dir=args.guest) as folder:
+            disk = Disk(args, folder,
+                        'i386' if 'i386' in args.test else 'amd64')
+            globals()['test_' + args.test](Machine(args, folder), disk,
+                                           *args.where)
+    except Skip as e:
+        print(f'skipped: {e}')
+        return 77
+    except Failed as e:
+        if re.search('package (seabios|ovmf)', str(e)):
+            print(f'skipped: {e}')
+            return 77
+        print(f'{args.test} {" ".join(args.where)}: {e}')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
