@@ -113,7 +113,8 @@ static int place_all(struct pc *pc, const struct controller *c, struct units *u,
     return r ? r : place(pc, c, false, u, e);
 }
 
-/* A CD-ROM is the secondary channel's master, if it can be. */
+/* A CD-ROM is the secondary channel's master, if it can be. Firmware (U-Boot)
+   looks for drives at ports that it takes to be there: on its PCs they are. */
 static int add_ide(struct pc *pc, struct err *e)
 {
     static const struct controller ide = {
@@ -128,7 +129,7 @@ static int add_ide(struct pc *pc, struct err *e)
     struct units u = {0};
     int r;
 
-    if (!count(&pc->config, PC_BUS_IDE))
+    if (!count(&pc->config, PC_BUS_IDE) && !pc->config.firmware.n)
         return 0;
     r = place_all(pc, &ide, &u, e);
     if (r)

@@ -4,6 +4,9 @@
 #   build/guest-pc/installer-amd64.iso, installer-i386.iso
 #       what mini.iso is: the installer's netboot files and isolinux
 #   build/guest-pc/memtest86+x64.iso, grub-rescue-cdrom.iso, -floppy.img
+#   build/guest-pc/ipxe.iso, u-boot-x86.rom, u-boot-x86_64.rom
+#   build/guest-pc/syslinux.img, isolinux.iso   the loaders and their commands;
+#       the floppy has iPXE, too
 #   build/guest-pc/freedos.img   a floppy, from the file that $FREEDOS names
 # Once made, needs no network.
 set -eu
@@ -55,4 +58,39 @@ packaged() { # PACKAGE FILE…
 [ -f "$out/grub-rescue-floppy.img" ] ||
     packaged grub-rescue-pc grub-rescue/grub-rescue-cdrom.iso \
         grub-rescue/grub-rescue-floppy.img
+[ -f "$out/ipxe.iso" ] || packaged ipxe ipxe/ipxe.iso ipxe/ipxe.lkrn
+[ -f "$out/u-boot-x86_64.rom" ] || {
+    for rom in x86 x86_64; do
+        packaged u-boot-qemu u-boot/qemu-$rom/u-boot.rom
+        mv "$out/u-boot.rom" "$out/u-boot-$rom.rom"
+    done
+}
+
+# The loaders of the Syslinux project with some of their commands.
+syslinux() {
+    tmp=$(mktemp -d)
+    mkdir "$tmp/deb" "$tmp/cd"
+    fetch_for
+    for package in syslinux syslinux-common isolinux; do
+        fetch_unpack $package "$tmp/deb"
+    done
+    for command in ldlinux libcom32 libutil libgpl libmenu ls pwd cpuid; do
+        cp "$tmp/deb/usr/lib/syslinux/modules/bios/$command.c32" "$tmp/cd"
+    done
+    printf 'PROMPT 1\nTIMEOUT 0\nSAY %s\nLABEL ipxe\n  KERNEL ipxe.lkrn\n' \
+        'Lodge tests this loader' > "$tmp/cd/syslinux.cfg"
+    truncate -s 1440K "$tmp/floppy"
+    mformat -i "$tmp/floppy" -f 1440 ::
+    mcopy -i "$tmp/floppy" "$tmp"/cd/* "$out/ipxe.lkrn" ::
+    "$tmp/deb/usr/bin/syslinux" --install "$tmp/floppy"
+    mv "$tmp/cd/syslinux.cfg" "$tmp/cd/isolinux.cfg"
+    cp "$tmp/deb/usr/lib/ISOLINUX/isolinux.bin" "$tmp/cd"
+    xorriso -as mkisofs -quiet -o "$out/isolinux.iso" -b isolinux.bin \
+        -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$tmp/cd"
+    mv "$tmp/floppy" "$out/syslinux.img"
+    rm -rf "$tmp"
+}
+
+[ -f "$out/syslinux.img" ] || syslinux
+
 [ -z "${FREEDOS:-}" ] || cp "$FREEDOS" "$out/freedos.img"

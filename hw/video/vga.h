@@ -127,7 +127,7 @@ struct vga {
     uint8_t *vram, *rom_image;
     size_t rom_size;
     struct region window, ports, vbe_index_port, vbe_data_port[2];
-    struct region frame, mmio, rom_region;
+    struct region frame, rom_region;
 
     uint8_t misc, feature;
     uint8_t sr_index, sr[VGA_SR];

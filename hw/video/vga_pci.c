@@ -6,9 +6,6 @@ enum {
     FIRST_PORT = 0x3b0,
     PORTS = 0x30,
     VBE_INDEX_PORT = 0x1ce,
-    MMIO_SIZE = 0x1000,
-    MMIO_VGA = 0x400, /* ports 0x3c0 to 0x3df */
-    MMIO_VBE = 0x500,
     ROM_MIN = 2048,
     ROM_MAX = 1 << 20,
 };
@@ -58,42 +55,14 @@ static void data_write(void *dev, uint64_t off UNUSED, uint64_t value,
 static const struct region_ops index_ops = {index_read, index_write, 2, 2};
 static const struct region_ops data_ops = {data_read, data_write, 2, 2};
 
-/* --- the registers in memory --- */
-
-static uint64_t mmio_read(void *dev, uint64_t off, unsigned bytes)
-{
-    uint64_t value = 0;
-
-    if (off >= MMIO_VBE && off < MMIO_VBE + 2 * VBE_REGS)
-        return vbe_read(dev, (unsigned)(off - MMIO_VBE) / 2) >> 8 * (off & 1);
-    for (unsigned i = 0; i < bytes; i++)
-        if (off + i >= MMIO_VGA && off + i < MMIO_VGA + 0x20)
-            value |= (uint64_t)vga_port_read(
-                         dev, 0x3c0 + (unsigned)(off + i - MMIO_VGA))
-                     << 8 * i;
-    return value;
-}
-
-static void mmio_write(void *dev, uint64_t off, uint64_t value, unsigned bytes)
-{
-    if (off >= MMIO_VBE && off < MMIO_VBE + 2 * VBE_REGS) {
-        if (bytes == 2)
-            vbe_write(dev, (unsigned)(off - MMIO_VBE) / 2, (uint16_t)value);
-        return;
-    }
-    for (unsigned i = 0; i < bytes; i++)
-        if (off + i >= MMIO_VGA && off + i < MMIO_VGA + 0x20)
-            vga_port_write(dev, 0x3c0 + (unsigned)(off + i - MMIO_VGA),
-                           (uint8_t)(value >> 8 * i));
-}
-
-static const struct region_ops mmio_ops = {mmio_read, mmio_write, 1, 2};
-
 /* --- life --- */
 
 /* Firmware takes an adapter that does not decode I/O for one that is off. The
    window and ports of a VGA are not in base address registers: they are there
-   in any case, as the only adapter's. */
+   in any case, as the only adapter's. There is no third base address, with the
+   registers and an EDID in memory, as some adapters of this name have it: the
+   VGA BIOS would read it beyond the 64 KB that a loader like U-Boot, which
+   starts it in real mode proper, leaves it. */
 static const struct pci_reg vga_pci_regs[] = {
     {PCI_COMMAND, 2, 0, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER, 0},
     PCI_REG_END,
@@ -124,8 +93,6 @@ static void set_regions(struct vga *v)
             .name = "VBE data", .size = 2, .ops = &data_ops, .dev = v};
     v->frame = (struct region){
         .name = "frame buffer", .size = v->vram_size, .ram = v->vram};
-    v->mmio = (struct region){
-        .name = "VGA registers", .size = MMIO_SIZE, .ops = &mmio_ops, .dev = v};
 }
 
 static void unmap_all(struct vga *v)
@@ -204,8 +171,6 @@ static int vga_attach(struct dev *d, struct env *env, struct err *e)
     if (!r)
         r = pci_add_bar(&v->pci, 0, PCI_BAR_MEM32 | PCI_BAR_PREFETCH,
                         &v->frame);
-    if (!r)
-        r = pci_add_bar(&v->pci, 2, PCI_BAR_MEM32, &v->mmio);
     if (!r)
         r = add_rom(v, e);
     if (!r && map_all(v))

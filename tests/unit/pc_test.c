@@ -307,6 +307,11 @@ static void firmware(void **ctx)
     assert_int_equal(pci_read(&m, 1, 3, 0x40), 1);
     assert_int_equal(pci_read(&m, 1, 0, 0x60), 0x80808080);
     assert_int_equal(pci_read(&m, 2, 0, 0), 0x11111234);
+    /* IDE is there without drives, and tells of none. */
+    assert_int_equal(pci_read(&m, 1, 1, 0), 0x70108086);
+    out(&m, 0xcf8, 0x80000904, 4);
+    out(&m, 0xcfc, 1, 2);
+    assert_int_equal(in(&m, 0x1f7, 1) & 0x80, 0);
     assert_int_equal(cmos(&m, 0x3d), PC_BOOT_CDROM | PC_BOOT_DISK << 4);
     assert_int_equal(in(&m, 0x402, 1), 0xe9);
     assert_int_equal(fw_file(&m, "etc/e820", map, sizeof map), 20);

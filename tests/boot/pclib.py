@@ -1,0 +1,79 @@
+"""What tests of guests on their own media have in common: a program's
+main(), media, the serial line.
+
+  PROGRAM TEST ENGINE --lodge FILE --guest FOLDER --keep FOLDER
+
+runs the program's test_TEST(start, args); start(words) makes a VM (vm.py) of
+words for `lodge run`. FOLDER of --guest has the media (tools/pc-guests.sh makes
+them); a test whose medium is missing is skipped (status 77). A test that fails
+leaves a picture of the screen in --keep.
+"""
+import argparse
+import os
+import re
+import subprocess
+import time
+
+from vm import VM, Failed
+
+# Seconds, on a busy machine: to a boot loader, to an installer's first
+# question, from one question to the next.
+LOADER, INSTALLER, STEP = 180, 900, 240
+
+
+class Skip(Exception):
+    """Something that the test needs is not there."""
+
+
+def medium(args, name):
+    path = f'{args.guest}/{name}'
+    if not os.path.exists(path):
+        raise Skip(f'{path} is missing; tools/pc-guests.sh makes it')
+    return path
+
+
+def wait_serial(vm, folder, pattern, seconds):
+    """Waits for text on the serial line, which goes to a file."""
+    end = time.monotonic() + seconds
+    while True:
+        with open(folder + '/serial', 'rb') as f:
+            text = f.read().decode('ascii', 'replace')
+        # A terminal's colours and cursor moves are of no interest here.
+        text = re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', text)
+        if re.search(pattern, text):
+            return
+        if vm.p.poll() is not None or time.monotonic() > end:
+            raise Failed(f'no {pattern!r} on the serial line: {text[-500:]}')
+        time.sleep(0.2)
+
+
+def main(tests):
+    """tests: globals() of the program. Returns its exit status."""
+    p = argparse.ArgumentParser()
+    p.add_argument('test')
+    p.add_argument('engine')
+    p.add_argument('--lodge', default='build/lodge')
+    p.add_argument('--guest', default='build/guest-pc')
+    p.add_argument('--keep')
+    args = p.parse_args()
+
+    def start(words):
+        return VM(args.lodge, ['--engine', args.engine] + words,
+                  name=f'{args.test}-{args.engine}', keep=args.keep)
+
+    engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
+                             text=True, timeout=20).stdout
+    try:
+        if not re.search(rf'^{args.engine} +yes', engines, re.M):
+            raise Skip(f'this host does not offer engine {args.engine}')
+        tests['test_' + args.test](start, args)
+    except Skip as e:
+        print(f'skipped: {e}')
+        return 77
+    except Failed as e:
+        if re.search('package (seabios|ovmf)', str(e)):
+            print(f'skipped: {e}')
+            return 77
+        print(f'{args.test} {args.engine}: {e}')
+        return 1
+    return 0
