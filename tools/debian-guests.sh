@@ -7,6 +7,8 @@
 #   build/guest-debian
 #       vmlinuz, initrd, root.img: a Debian on a disk, as it installs itself,
 #       with gcc; root logs in without a password
+#   build/guest-programs
+#       the same kernel, root.img with a shell as init, node.js and stress-ng
 # Once made, needs no network.
 set -eu
 . tools/fetch.sh
@@ -57,7 +59,33 @@ disk_guest() {
     $sudo rm -rf $out/root
 }
 
+# Takes its kernel from disk_guest.
+programs_guest() {
+    out=build/guest-programs
+    [ -f $out/root.img ] && return
+    echo "Making a disk with node.js and stress-ng from packages"
+    mkdir -p $out
+    # shellcheck disable=SC2016
+    $sudo mmdebstrap --quiet --variant=apt --include=nodejs,stress-ng,mount \
+        --aptopt='Acquire::Languages "none"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --customize-hook='copy-in tools/programs-init /tmp' \
+        --customize-hook='mv "$1/tmp/programs-init" "$1/sbin/init"' \
+        bookworm $out/root.part.tar
+    $sudo rm -rf $out/root
+    mkdir $out/root
+    $sudo tar -C $out/root -xpf $out/root.part.tar
+    $sudo mke2fs -q -t ext4 -d $out/root $out/root.part.img 1G
+    $sudo chown "$(id -u)" $out/root.part.img
+    ln -f build/guest-debian/vmlinuz build/guest-debian/initrd $out/
+    mv $out/root.part.img $out/root.img
+    $sudo rm -rf $out/root $out/root.part.tar
+}
+
 kernel_guest amd64 amd64
 kernel_guest 686-pae i386
 disks_guest
 disk_guest
+programs_guest

@@ -71,11 +71,10 @@ static bool is_canonical(gva_t a)
 }
 
 /*
- * The check that flat segments skip: in 64-bit code addresses are canonical.
  * Elsewhere nothing exceeds a limit of 4 GB: addresses wrap, as measured (SDM
- * 5.3 leaves it open). Returns the address as it wraps.
+ * 5.3 leaves it open).
  */
-static gva_t check_address(struct cpu *c, gva_t a, unsigned n)
+gva_t mem_check_address(struct cpu *c, gva_t a, unsigned n)
 {
     if (in_code64(c)) {
         if (!is_canonical(a) || !is_canonical(a + n - 1))
@@ -94,7 +93,7 @@ void mem_check_alignment(struct cpu *c, gva_t a, unsigned n)
 {
     if (likely(c->tlb_mode != TLB_USER_AC) || n > 8 || !(a & (n - 1)))
         return;
-    check_address(c, a, 1); /* of the first byte only */
+    mem_check_address(c, a, 1); /* of the first byte only */
     x86_raise_error(c, EXC_AC, 0);
 }
 
@@ -282,7 +281,7 @@ static void write_in_mode(struct cpu *c, gva_t a, uint64_t v, unsigned n,
 
 static uint64_t read_piece(struct cpu *c, gva_t a, unsigned n)
 {
-    a = check_address(c, a, n);
+    a = mem_check_address(c, a, n);
     if (c->has_breakpoints)
         x86_data_breakpoint(c, a, n, false);
     return read_in_mode(c, a, n, c->tlb_mode);
@@ -290,7 +289,7 @@ static uint64_t read_piece(struct cpu *c, gva_t a, unsigned n)
 
 static void write_piece(struct cpu *c, gva_t a, uint64_t v, unsigned n)
 {
-    a = check_address(c, a, n);
+    a = mem_check_address(c, a, n);
     if (c->has_breakpoints)
         x86_data_breakpoint(c, a, n, true);
     write_in_mode(c, a, v, n, c->tlb_mode);
@@ -351,7 +350,7 @@ void mem_probe_bytes(struct cpu *c, gva_t a, unsigned n, bool write)
 
     if (!tlb_crosses(a, n) && (write ? e->write : e->read) == last)
         return;
-    a = check_address(c, a, n);
+    a = mem_check_address(c, a, n);
     resolve(c, a, c->tlb_mode, write);
     if (left_in_page(a) < n)
         resolve(c, next_page(c, a), c->tlb_mode, write);
@@ -364,7 +363,7 @@ bool mem_try_fill(struct cpu *c, gva_t a, unsigned n, bool write)
 
     if (left_in_page(a) < n || c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
         return false;
-    a = check_address(c, a, n);
+    a = mem_check_address(c, a, n);
     resolve(c, a, c->tlb_mode, write);
     return (write ? e->write : e->read) == last;
 }
@@ -420,7 +419,7 @@ const uint8_t *mem_page_read(struct cpu *c, gva_t a)
     if (e->read != (a & PAGE_MASK)) {
         if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
             return NULL;
-        resolve(c, check_address(c, a, 1), c->tlb_mode, false);
+        resolve(c, mem_check_address(c, a, 1), c->tlb_mode, false);
         if (e->read != (a & PAGE_MASK))
             return NULL;
     }
@@ -434,7 +433,7 @@ uint8_t *mem_page_write(struct cpu *c, gva_t a)
     if (e->write != (a & PAGE_MASK)) {
         if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
             return NULL;
-        resolve(c, check_address(c, a, 1), c->tlb_mode, true);
+        resolve(c, mem_check_address(c, a, 1), c->tlb_mode, true);
         if (e->write != (a & PAGE_MASK))
             return NULL;
     }
@@ -452,7 +451,7 @@ void *mem_writable(struct cpu *c, gva_t a, unsigned n)
     p = mem_page_write(c, a);
     if (p)
         return p;
-    place = resolve(c, check_address(c, a, n), c->tlb_mode, true);
+    place = resolve(c, mem_check_address(c, a, n), c->tlb_mode, true);
     if (!place.ram || place.readonly || c->has_breakpoints)
         return NULL;
     /* The write itself will not be seen: no code is left on the page. */

@@ -107,6 +107,11 @@ static ALWAYS_INLINE void mem_write(struct cpu *c, gva_t a, uint64_t v,
  * those who use that check beforehand where a CPU does, with this.
  */
 void mem_check_alignment(struct cpu *c, gva_t a, unsigned n);
+/*
+ * The check that flat segments skip: in 64-bit code addresses are canonical,
+ * else #GP or #SS. Returns the address as other code has it wrap.
+ */
+gva_t mem_check_address(struct cpu *c, gva_t a, unsigned n);
 
 /*
  * Any length (up to 4096), for vectors, FXSAVE and the like. The write faults

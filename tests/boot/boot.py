@@ -288,12 +288,69 @@ def test_disk(args, start):
                          check.stderr)
 
 
+def programs(args, start, *more):
+    """The guest with node.js and stress-ng, at its prompt."""
+    words = linux(args, '-c', '2', '--disk',
+                  args.guest + '/root.img,temporary', *more)
+    words[5] = 'console=ttyS0 root=/dev/vda rw'
+    words[7] = '1G'
+    g = start(words)
+    g.expect(PROMPT, BOOT * 2)
+    return g
+
+
+def programs_end(g):
+    g.shell('dmesg | grep -c "BUG:\\|Oops\\|rcu.*stall\\|segfault"', r'\n0\r\n')
+    g.type('echo o > /proc/sysrq-trigger\r')
+    g.want_status(0, BOOT)
+
+
+def test_node(args, start):
+    """V8: compiled and changed code, collection, WebAssembly, threads."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(here + '/node.txt', encoding='ascii') as f:
+        want = f.read()
+    with tempfile.NamedTemporaryFile(suffix='.img') as disk:
+        with open(here + '/node.js', 'rb') as f:
+            text = f.read()
+        disk.write(text + b'\n' * (-len(text) % 512))  # whole sectors
+        disk.flush()
+        g = programs(args, start, '--disk', disk.name + ',format=raw,ro')
+        g.type('cat /dev/vdb | node\r')
+        g.expect(r'node: all done\r', BOOT * 2)
+        got = g.text[g.text.index('cat /dev/vdb | node'):].replace('\r', '')
+        if want not in got:
+            raise Failed('node.js printed something else than node.txt')
+        g.expect(PROMPT)
+        programs_end(g)
+
+
+SIGNALS = ('nal abrt chld fd fpe io nest pending pipe q rt segv suspend '
+           'trap').split()
+
+
+def test_stress_ng(args, start):
+    """Its stressors of CPUs, memory and signals check their own results."""
+    g = programs(args, start)
+    g.type('stress-ng --verify --cpu 2 --vm 2 --vm-bytes 64M -t 40 '
+           + ' '.join(f'--sig{name} 1' for name in SIGNALS)
+           + '; echo ended with $?\r')
+    g.expect(r'ended with \d', BOOT * 2)
+    report = g.text[g.text.rindex('stress-ng --verify'):]
+    if 'ended with 0' not in report or not re.search(
+            r'successful run completed', report):
+        raise Failed('stress-ng found something')
+    g.expect(PROMPT)
+    programs_end(g)
+
+
 # What a test needs of its guest's folder.
 LINUX = ('vmlinuz', 'initrd')
 NEED = {
     'shell': LINUX, 'pipe': LINUX, 'smp': LINUX, 'reboot': LINUX,
     'panic': LINUX, 'idle': LINUX, 'boots': LINUX, 'uefi': LINUX,
-    'disk': LINUX + ('root.img',),
+    'disk': LINUX + ('root.img',), 'node': LINUX + ('root.img',),
+    'stress_ng': LINUX + ('root.img',),
 }
 
 

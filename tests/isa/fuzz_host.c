@@ -257,8 +257,8 @@ static void one(struct fuzz *f)
     if (f->bound)
         i.fn = interp_bind(&i, guest_cpu()->mode_key);
     f->native = f->ours = f->before;
-    native_run(&f->native, &f->native_fault, f->c.i.raw, f->c.i.len,
-               f->c.mode == DECODE_32);
+    arena_run(&f->native, &f->native_fault, f->c.i.raw, f->c.i.len,
+              f->c.mode == DECODE_32);
     guest_run(&f->ours, &f->our_fault, &i);
     settle_branch(f);
     f->ran++;
@@ -277,7 +277,7 @@ static void fill_memory(struct fuzz *f)
         if (p < DATA_PAGES)
             memcpy((void *)(uintptr_t)(DATA + p * 0x1000), page, sizeof page);
         else
-            native_write_frozen(page, 0, sizeof page);
+            arena_write_frozen(page, 0, sizeof page);
     }
 }
 
@@ -290,7 +290,7 @@ static bool is_intel(void)
 
 static bool start(struct fuzz *f, const char *only)
 {
-    if (!native_open()) {
+    if (!arena_open()) {
         puts("skipped: needs an x86-64 Linux host with FSGSBASE");
         return false;
     }

@@ -7,7 +7,7 @@
 
 #include "encodings.h"
 #include "host_guest.h"
-#include "host_native.h"
+#include "host_arena.h"
 
 struct host_case {
     struct rng *r;

@@ -12,9 +12,6 @@ enum {
     RAM_BYTES = 1 << 20,
     TABLES = 0x1000,
     DATA_GPA = 0x10000,
-    USER_CS = 0x33,
-    USER_CS32 = 0x23,
-    USER_SS = 0x2b,
 };
 
 static struct {

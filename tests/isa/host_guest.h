@@ -1,12 +1,12 @@
 /*
  * The same instruction by our decoder and bodies: a bare CPU in 64-bit user
- * mode whose linear addresses are those of the arena (host_native.h), over
+ * mode whose linear addresses are those of the arena (host_arena.h), over
  * memory of its own.
  */
 #ifndef TESTS_ISA_HOST_GUEST_H
 #define TESTS_ISA_HOST_GUEST_H
 
-#include "host_native.h"
+#include "host_arena.h"
 #include "x86/cpu.h"
 #include "x86/opcode.h"
 

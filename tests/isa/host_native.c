@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <ucontext.h>
 #include <asm/prctl.h>
 #include <sys/auxv.h>
@@ -14,8 +13,6 @@
 #include "base/endian.h"
 
 enum {
-    USER_CS = 0x33, /* Linux's code segments: 64 bits, 32 bits */
-    USER_CS32 = 0x23,
     XSAVE_BYTES = 16384, /* of any host; AMX has 11 KiB */
     XSTATE_BV = 512,
     COMPONENTS = 0xe7, /* x87 SSE AVX opmask ZMM_Hi256 Hi16_ZMM */
@@ -37,7 +34,7 @@ extern struct native_io native_io;
 struct native_io native_io;
 void native_enter(void);
 void native_enter32(void);
-extern const char native_exit[], native_recover[];
+extern const char native_recover[];
 
 _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
 
@@ -48,8 +45,10 @@ _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
     X("24", "rbx")                                                             \
     X("40", "rbp")                                                             \
     X("48", "rsi")                                                             \
-    X("56", "rdi") X("64", "r8") X("72", "r9") X("80", "r10") X("88", "r11")   \
-        X("96", "r12") X("104", "r13") X("112", "r14") X("120", "r15")
+    X("56", "rdi")                                                             \
+    X("64", "r8")                                                              \
+    X("72", "r9") X("80", "r10") X("88", "r11") X("96", "r12") X("104", "r13") \
+        X("112", "r14") X("120", "r15")
 #define LOAD(at, reg)  "mov native_io+" at "(%rip), %" reg "\n"
 #define STORE(at, reg) "mov %" reg ", native_io+" at "(%rip)\n"
 
@@ -112,6 +111,7 @@ __asm__(".text\n"
 
 static struct {
     struct host_fault *fault;
+    void (*elsewhere)(int signal);
     uint64_t rip;
     unsigned bytes;     /* of a vector register */
     uint32_t offset[8]; /* of each component in an XSAVE area */
@@ -226,22 +226,13 @@ static void take_area(const uint8_t *frame)
         store_le64(native.area + XSTATE_BV, 3);
 }
 
-static void on_signal(int number, siginfo_t *info, void *context)
+/* Out of the code that runs, with all that the context says. */
+static void leave(ucontext_t *u, unsigned vector)
 {
-    ucontext_t *u = context;
     greg_t *g = u->uc_mcontext.gregs;
 
-    __asm__ volatile("pushfq\n andl $~0x40000, (%%rsp)\n popfq" /* AC */
-                     :
-                     :
-                     : "cc", "memory");
-    (void)info;
-    if (!native.fault) { /* the test itself */
-        signal(number, SIG_DFL);
-        return;
-    }
     native.fault->happened = true;
-    native.fault->vector = (unsigned)g[REG_TRAPNO];
+    native.fault->vector = vector;
     native.fault->error = (uint32_t)g[REG_ERR];
     native.fault->address = (uint64_t)g[REG_CR2];
     native.rip = (uint64_t)g[REG_RIP];
@@ -255,9 +246,40 @@ static void on_signal(int number, siginfo_t *info, void *context)
     g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffll) | USER_CS;
 }
 
+static void clear_ac(void)
+{
+    __asm__ volatile("pushfq\n andl $~0x40000, (%%rsp)\n popfq"
+                     :
+                     :
+                     : "cc", "memory");
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+
+    clear_ac();
+    (void)info;
+    if (native.fault)
+        leave(u, number == SIGSYS ? NATIVE_SYSCALL
+                                  : (unsigned)u->uc_mcontext.gregs[REG_TRAPNO]);
+    else if (native.elsewhere) /* the test itself */
+        native.elsewhere(number);
+    else
+        signal(number, SIG_DFL);
+}
+
+void native_stop(void *context)
+{
+    clear_ac();
+    if (native.fault)
+        leave(context, NATIVE_STOPPED);
+}
+
 static bool catch_signals(void)
 {
-    static const int numbers[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
+    static const int numbers[] = {SIGSEGV, SIGILL, SIGFPE,
+                                  SIGTRAP, SIGBUS, SIGSYS};
     struct sigaction a = {.sa_sigaction = on_signal,
                           .sa_flags = SA_SIGINFO | SA_ONSTACK};
     static uint8_t memory[1 << 17];
@@ -295,28 +317,11 @@ static bool find_components(void)
     return true;
 }
 
-static bool map_pages(void)
+bool native_open(void (*elsewhere)(int signal))
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *p = mmap((void *)(uintptr_t)ARENA, ARENA_SIZE, PROT_NONE,
-                   flags | MAP_FIXED_NOREPLACE, -1, 0);
-
-    if (p != (void *)(uintptr_t)ARENA)
-        return false;
-    return !mprotect((void *)(uintptr_t)DATA, DATA_SIZE,
-                     PROT_READ | PROT_WRITE) &&
-           !mprotect((void *)(uintptr_t)CODE, 0x2000,
-                     PROT_READ | PROT_WRITE | PROT_EXEC);
-}
-
-bool native_open(void)
-{
-    if (!find_components() || !map_pages() || !catch_signals())
-        return false;
+    native.elsewhere = elsewhere;
     native_io.area = (uint64_t)(uintptr_t)native.area;
-    memset((void *)(uintptr_t)CODE, 0xcc, 0x2000);
-    memset((void *)(uintptr_t)FROZEN, 0, 0x1000);
-    return !mprotect((void *)(uintptr_t)FROZEN, 0x1000, PROT_READ);
+    return find_components() && catch_signals();
 }
 
 unsigned native_vector_bytes(void)
@@ -324,60 +329,23 @@ unsigned native_vector_bytes(void)
     return native.bytes;
 }
 
-void native_write_frozen(const uint8_t *from, unsigned at, unsigned n)
-{
-    mprotect((void *)(uintptr_t)FROZEN, 0x1000, PROT_READ | PROT_WRITE);
-    memcpy((uint8_t *)(uintptr_t)FROZEN + at, from, n);
-    mprotect((void *)(uintptr_t)FROZEN, 0x1000, PROT_READ);
-}
-
-/* A jump to native_exit that needs no register, through an aligned pointer:
-   alignment may be checked. */
-static void write_exit(uint8_t *to)
-{
-    uint8_t *pointer = (uint8_t *)(uintptr_t)EXIT_AT;
-
-    to[0] = 0xff;
-    to[1] = 0x25;
-    store_le32(to + 2, (uint32_t)(pointer - (to + 6)));
-    store_le64(pointer, (uint64_t)(uintptr_t)native_exit);
-}
-
-static void write_code(const uint8_t *code, unsigned len, bool compat)
-{
-    uint8_t *p = (uint8_t *)(uintptr_t)CODE_AT;
-
-    memcpy(p, code, len);
-    if (!compat) {
-        write_exit(p + len);
-        return;
-    }
-    p[len] = 0xea; /* JMP far, to 64-bit code */
-    store_le32(p + len + 1, RETURN_AT);
-    store_le16(p + len + 5, USER_CS);
-    write_exit((uint8_t *)(uintptr_t)RETURN_AT);
-}
-
-void native_run(struct host_state *s, struct host_fault *f, const uint8_t *code,
-                unsigned len, bool compat)
+void native_run_at(struct host_state *s, struct host_fault *f, bool compat)
 {
     memset(f, 0, sizeof *f);
-    write_code(code, len, compat);
     memcpy(native_io.gpr, s->gpr, sizeof s->gpr);
     native_io.rflags = s->rflags;
-    native_io.code = CODE_AT;
-    native_io.far_offset = CODE_AT;
+    native_io.code = s->rip;
+    native_io.far_offset = (uint32_t)s->rip;
     native_io.far_selector = USER_CS32;
     native_io.gs_base = s->gs_base;
     load_area(s);
-    native.rip = CODE_AT + len;
+    native.rip = s->rip;
     native.fault = f;
     if (compat)
         native_enter32();
     else
         native_enter();
     native.fault = NULL;
-    memset((uint8_t *)(uintptr_t)CODE_AT, 0xcc, 32);
     memcpy(s->gpr, native_io.gpr, sizeof s->gpr);
     s->rip = native.rip;
     s->rflags = native_io.rflags;

@@ -1,7 +1,7 @@
 /*
- * One instruction on the host CPU at user level: all registers loaded, the
- * bytes executed where they stand, all registers and the fault taken back.
- * x86-64 Linux only; one thread.
+ * Code on the host CPU at user level: all registers loaded, the code run where
+ * it stands until it faults, all registers and the fault taken back. x86-64
+ * Linux only; one thread.
  */
 #ifndef TESTS_ISA_HOST_NATIVE_H
 #define TESTS_ISA_HOST_NATIVE_H
@@ -9,20 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The arena: address space of which nothing but these pages is mapped, so
-   that no wild access reaches the test itself. */
-enum {
-    ARENA = 0x0f000000,
-    ARENA_SIZE = 0x03000000,
-    DATA = 0x10000000, /* read-write pages */
-    DATA_PAGES = 2,
-    FROZEN = DATA + DATA_PAGES * 0x1000, /* one page, read-only */
-    DATA_SIZE = (DATA_PAGES + 1) * 0x1000,
-    CODE = 0x11000000, /* two pages, the instruction at CODE_AT */
-    CODE_AT = CODE + 0x800,
-    RETURN_AT = CODE + 0x1800, /* where 32-bit code comes back to 64-bit code */
-    EXIT_AT = CODE + 0x1900,   /* where to go after the instruction */
-};
+/* Linux's selectors of user code: 64 bits, 32 bits; and of its data. */
+enum { USER_CS = 0x33, USER_CS32 = 0x23, USER_SS = 0x2b };
 
 /* Registers of both sides. */
 struct host_state {
@@ -39,20 +27,24 @@ struct host_fault {
     uint64_t address; /* of #PF */
 };
 
-/* False: this host or system cannot do it. */
-bool native_open(void);
+/* What happened that is no exception: vectors of struct host_fault. */
+enum { NATIVE_SYSCALL = 0x100, NATIVE_STOPPED = 0x101 };
+
+/*
+ * False: this host or system cannot do it. elsewhere: what signals are for
+ * that come while no code runs; NULL: as by default.
+ */
+bool native_open(void (*elsewhere)(int signal));
 /* What of the vector state the host has: 16, 32 or 64 bytes a register. */
 unsigned native_vector_bytes(void);
 /*
- * Runs len bytes of code from s; s and f are what came of it. compat: as
- * 32-bit code (compatibility mode), where the low halves of eight registers
- * are all there is.
+ * Runs from s->rip until a fault, a system call that a filter has stopped, or
+ * native_stop(); s and f are what came of it. compat: as 32-bit code.
  */
-void native_run(struct host_state *s, struct host_fault *f, const uint8_t *code,
-                unsigned len, bool compat);
+void native_run_at(struct host_state *s, struct host_fault *f, bool compat);
+/* In the handler of a signal, with its third argument: ends the code's run. */
+void native_stop(void *context);
 /* Whether this kernel has a 32-bit code segment for us. */
 bool native_has_compat(void);
-/* The frozen page, for preparing it. */
-void native_write_frozen(const uint8_t *from, unsigned at, unsigned n);
 
 #endif

@@ -273,14 +273,22 @@ static void a_division(struct program *p)
     changed(p, RDX);
 }
 
+/* CPUs see that a copy overlaps by its addresses alone. */
+static uint32_t string_address(struct program *p)
+{
+    uint32_t a = pick_address(p);
+
+    return p->native && a >= ALIAS ? a - ALIAS : a;
+}
+
 static void a_string(struct program *p)
 {
     static const uint8_t ops[] = {0xa4, 0xa5, 0xa6, 0xa7, 0xaa,
                                   0xab, 0xac, 0xad, 0xae, 0xaf};
     unsigned prefix = rng_below(p->r, 3);
 
-    set_reg(p, RSI, pick_address(p));
-    set_reg(p, RDI, pick_address(p));
+    set_reg(p, RSI, string_address(p));
+    set_reg(p, RDI, string_address(p));
     set_reg(p, RCX, rng_below(p->r, 40));
     if (rng_one_in(p->r, 6)) {
         part(p);
@@ -518,7 +526,9 @@ static void an_indirect_jump(struct program *p)
 static void a_self_change(struct program *p)
 {
     unsigned reg = free_reg(p), target = free_reg(p), at;
-    uint32_t alias = p->mode != CASE_32_FLAT && rng_one_in(p->r, 2) ? ALIAS : 0;
+    /* On a CPU changes by another address take until it serializes. */
+    bool aliased = p->mode != CASE_32_FLAT && !p->native;
+    uint32_t alias = aliased && rng_one_in(p->r, 2) ? ALIAS : 0;
     bool before = rng_one_in(p->r, 2);
 
     if (before) {
@@ -635,7 +645,7 @@ static void some(struct program *p, unsigned n, const struct row_list *rows)
 }
 
 void program_make(struct program *p, struct rng *r, enum case_mode mode,
-                  const struct row_list *rows)
+                  const struct row_list *rows, bool native)
 {
     unsigned start, n;
 
@@ -644,6 +654,7 @@ void program_make(struct program *p, struct rng *r, enum case_mode mode,
     p->mode = mode;
     p->wide = mode <= CASE_64_USER;
     p->user = mode == CASE_64_USER || mode == CASE_COMPAT_USER;
+    p->native = native && p->user;
     p->at = CODE_AT + 0x40 + rng_below(r, 0x300);
     if (rng_one_in(r, 3)) /* where it crosses into the next page */
         p->at = CODE_AT + 0x1000 - rng_below(r, 200);

@@ -1,6 +1,6 @@
 /*
  * Random programs that end by themselves, with the registers they start from:
- * for running twice, by two engines, with the same result.
+ * for running twice, by two engines or by the host's CPU, with the same result.
  *
  * Physical memory, the same in every case (linear is physical, but for the
  * aliases at ALIAS + physical address):
@@ -9,6 +9,7 @@
 #define TESTS_ISA_JIT_CASES_H
 
 #include "encodings.h"
+#include "host_native.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
 
@@ -19,7 +20,6 @@ enum {
     IDT64 = 0x7000,
     STUBS_AT = 0x8000, /* 16 bytes a vector: HLT */
     IST_TOP = 0xa000,
-    COUNTERS = 0xa000, /* of loops */
     IDT32 = 0xb000,
     CODE_AT = 0x10000,
     CODE_SIZE = 0x3000,
@@ -28,6 +28,7 @@ enum {
     DATA_HOLE = 0x1a000,
     DATA_KERNEL = 0x1c000, /* supervisor's */
     DATA_END = 0x1d000,
+    COUNTERS = 0x1e000, /* of loops */
     RAM_SIZE = 0x20000,
     ALIAS = 0x30000, /* code and data pages are here again */
 };
@@ -41,6 +42,9 @@ enum case_mode {
     CASE_MODES
 };
 
+/* Selectors in the GDT, besides those of user code, which are Linux's. */
+enum { KERNEL_CS32 = 0x08, KERNEL_CS = 0x10, KERNEL_SS = 0x18 };
+
 enum { PROGRAM_MAX = 2600, PARTS_MAX = 700 };
 
 struct program {
@@ -48,6 +52,7 @@ struct program {
     enum case_mode mode;
     bool wide, user;
     bool rough;  /* faults are likely */
+    bool native; /* only what the host can run, too, as a process of Linux */
     uint32_t at; /* where it runs */
     uint8_t code[PROGRAM_MAX + 64];
     unsigned n;
@@ -65,11 +70,12 @@ struct row_list {
     unsigned n;
 };
 
-/* The rows that programs are made of. */
-void rows_list(struct row_list *l, const struct cpu_model *m, bool wide);
-/* Makes a program of that mode. */
+/* The rows that programs are made of; native: as in struct program. */
+void rows_list(struct row_list *l, const struct cpu_model *m, bool wide,
+               bool native);
+/* Makes a program of that mode; for the host if native and of user code. */
 void program_make(struct program *p, struct rng *r, enum case_mode mode,
-                  const struct row_list *rows);
+                  const struct row_list *rows, bool native);
 /* Registers to start it with. */
 void program_state(const struct program *p, struct x86_state *s,
                    const struct cpu_model *m);

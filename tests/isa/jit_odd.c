@@ -85,10 +85,12 @@ void odd_segment(struct program *p)
 {
     static const uint8_t ops[] = {0x8b, 0x89, 0x03, 0x01, 0x33,
                                   0x39, 0x8a, 0x88, 0x87, 0x11};
-    bool gs = rng_one_in(p->r, 2);
+    bool gs = rng_one_in(p->r, 2) || p->native;
     unsigned reg = free_reg(p);
     struct where w = pick_where(p, 0);
 
+    if (p->native && !p->wide)
+        return;
     w.disp -= gs ? 0x1000 : 0x48;
     part(p);
     put(p, gs ? 0x65 : 0x64);
@@ -152,13 +154,13 @@ void odd_iret(struct program *p)
         rex(p, true, RSP, 0, reg);
         put(p, 0x89);
         modrm_reg(p, RSP, reg);
-        push_imm(p, p->user ? 0x23 : 0x10);
+        push_imm(p, p->user ? USER_SS : KERNEL_SS);
         part(p);
         rex(p, false, 0, 0, reg);
         put(p, 0x50 | (reg & 7));
-        cs = p->user ? 0x1b : 0x08;
+        cs = p->user ? USER_CS : KERNEL_CS;
     } else {
-        cs = p->user ? 0x33 : 0x28;
+        cs = p->user ? USER_CS32 : KERNEL_CS32;
     }
     part(p);
     put(p, 0x9c); /* pushf */

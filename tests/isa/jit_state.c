@@ -43,15 +43,18 @@ static void segments(const struct program *p, struct x86_state *s)
 
     for (unsigned n = 0; n < 6; n++)
         s->seg[n] = (struct x86_seg){0, 0xffffffff, 0xc093 | dpl << 5,
-                                     (uint16_t)((p->user ? 0x20 : 0x10) | dpl)};
+                                     p->user ? USER_SS : KERNEL_SS};
     s->seg[CS].attr = (p->wide ? 0xa09b : 0xc09b) | dpl << 5;
-    s->seg[CS].sel = (uint16_t)((p->wide ? (p->user ? 0x18 : 0x08)
-                                         : (p->user ? 0x30 : 0x28)) |
-                                dpl);
+    s->seg[CS].sel = p->wide ? (p->user ? USER_CS : KERNEL_CS)
+                             : (p->user ? USER_CS32 : KERNEL_CS32);
+    for (unsigned n = 0; n < 6 && p->native; n++) /* Linux loads no more */
+        if (n >= FS || (p->wide && (n == DS || n == ES)))
+            s->seg[n].sel = 0, s->seg[n].attr |= SEG_UNUSABLE;
     s->seg[FS].base = 0x48;
     s->seg[GS].base = 0x1000;
     s->cpl = (uint8_t)dpl;
     s->tr = (struct x86_seg){TSS, 0x67, 0x8b, 0x38};
+    s->ldt = (struct x86_seg){.attr = SEG_UNUSABLE};
     s->gdt = (struct x86_table){GDT, 0x3f};
     s->idt = p->mode == CASE_32_FLAT ? (struct x86_table){IDT32, 0x7ff}
                                      : (struct x86_table){IDT64, 0xfff};
@@ -110,7 +113,9 @@ void program_state(const struct program *p, struct x86_state *s,
     s->rip = p->at;
     s->rflags = FLAG_1 | (rng_next(p->r) & FLAGS_STATUS) |
                 (rng_one_in(p->r, 12) ? FLAG_AC : 0);
-    if (rng_one_in(p->r, 2))
+    if (p->native)
+        s->rflags |= FLAG_IF;
+    else if (rng_one_in(p->r, 2))
         s->rflags |= FLAG_IOPL;
 }
 
@@ -133,7 +138,7 @@ static void make_tables(uint8_t *ram)
             e &= ~2ull;
         if (a == DATA_KERNEL)
             e &= ~4ull;
-        if (a == DATA_HOLE || (a > COUNTERS && !program && !data))
+        if (a == DATA_HOLE || (a >= IST_TOP && a != IDT32 && !program && !data))
             e = 0;
         store_le64(pt + (a >> 12) * 8, e);
         if (program || (data && a != COUNTERS))
@@ -147,22 +152,21 @@ static void make_gates(uint8_t *ram)
         uint32_t to = STUBS_AT + v * 16;
 
         ram[to] = 0xf4;
-        store_le32(ram + IDT64 + v * 16, 0x08 << 16 | to);
+        store_le32(ram + IDT64 + v * 16, KERNEL_CS << 16 | to);
         store_le32(ram + IDT64 + v * 16 + 4, 0xee01);
-        store_le32(ram + IDT32 + v * 8, 0x28 << 16 | to);
+        store_le32(ram + IDT32 + v * 8, KERNEL_CS32 << 16 | to);
         store_le32(ram + IDT32 + v * 8 + 4, 0xee00);
     }
 }
 
 void program_memory(uint8_t *ram)
 {
-    static const uint64_t gdt[] = {0,
-                                   0x00af9b000000ffff,
-                                   0x00cf93000000ffff,
-                                   0x00affb000000ffff,
-                                   0x00cff3000000ffff,
-                                   0x00cf9b000000ffff,
-                                   0x00cffb000000ffff};
+    static const uint64_t gdt[] = {[KERNEL_CS32 >> 3] = 0x00cf9b000000ffff,
+                                   [KERNEL_CS >> 3] = 0x00af9b000000ffff,
+                                   [KERNEL_SS >> 3] = 0x00cf93000000ffff,
+                                   [USER_CS32 >> 3] = 0x00cffb000000ffff,
+                                   [USER_SS >> 3] = 0x00cff3000000ffff,
+                                   [USER_CS >> 3] = 0x00affb000000ffff};
     struct rng r = {7};
 
     memset(ram, 0, RAM_SIZE);

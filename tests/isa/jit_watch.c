@@ -1,4 +1,5 @@
 #include "jit_watch.h"
+#include "host_native.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -12,19 +13,24 @@ static struct {
     uint64_t seed, number;
 } watch;
 
-static void tick(int sig)
+static void tick(int sig, siginfo_t *info, void *context)
 {
     struct vcpu *v = watch.running;
 
     (void)sig;
-    if (v && watch.left && !--watch.left) {
-        watch.late = 1;
+    (void)info;
+    if (!watch.left || --watch.left)
+        return;
+    watch.late = 1;
+    if (v) {
         atomic_fetch_or(&v->events, VCPU_KICK);
         v->engine->kick(v);
+    } else {
+        native_stop(context);
     }
 }
 
-static void crash(int sig)
+void watch_crash(int sig)
 {
     char text[120];
     int n = snprintf(
@@ -41,14 +47,14 @@ void watch_open(void)
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
     static uint8_t stack[65536];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction a = {.sa_handler = crash, .sa_flags = SA_ONSTACK};
+    struct sigaction a = {.sa_handler = watch_crash, .sa_flags = SA_ONSTACK};
     struct itimerval every = {{0, 250000}, {0, 250000}};
 
     sigaltstack(&alternative, NULL);
     for (unsigned n = 0; n < sizeof fatal / sizeof fatal[0]; n++)
         sigaction(fatal[n], &a, NULL);
-    a.sa_handler = tick;
-    a.sa_flags = SA_ONSTACK | SA_RESTART;
+    a.sa_sigaction = tick;
+    a.sa_flags = SA_ONSTACK | SA_RESTART | SA_SIGINFO;
     sigaction(SIGPROF, &a, NULL);
     setitimer(ITIMER_PROF, &every, NULL);
 }
@@ -59,15 +65,16 @@ void watch_note(uint64_t seed, uint64_t number)
     watch.number = number;
 }
 
-enum stop watch_run(struct vcpu *v, unsigned ticks, bool *late)
+void watch_begin(struct vcpu *v, unsigned ticks)
 {
-    enum stop stop;
-
+    watch.running = v;
     watch.late = 0;
     watch.left = ticks;
-    watch.running = v;
-    stop = v->engine->run(v);
+}
+
+bool watch_end(void)
+{
+    watch.left = 0;
     watch.running = NULL;
-    *late = watch.late;
-    return stop;
+    return watch.late;
 }

@@ -7,8 +7,14 @@
 void watch_open(void);
 /* What a crash says it happened in. */
 void watch_note(uint64_t seed, uint64_t number);
-/* Runs v; after so many quarters of a second of this process's CPU time (the
-   first may be short) it is kicked out, and *late is set. */
-enum stop watch_run(struct vcpu *v, unsigned ticks, bool *late);
+/*
+ * v runs from now on, or (NULL) code on the host's CPU; after so many quarters
+ * of a second of this process's CPU time (the first may be short) it is
+ * stopped.
+ */
+void watch_begin(struct vcpu *v, unsigned ticks);
+bool watch_end(void); /* true: it was stopped */
+/* What to do about a signal that says this process is wrong. */
+void watch_crash(int sig);
 
 #endif

@@ -16,6 +16,12 @@ static const char *const left_out[] = {
     "cpuid", "xgetbv", "rdpkru", "wrpkru", "serialize",
 };
 
+/* Of these the host does more, as it has more: PKRU, tile registers. */
+static bool saves_all(const struct opcode *o)
+{
+    return !strncmp(o->name, "xsave", 5) || !strncmp(o->name, "xrstor", 6);
+}
+
 static bool is_left_out(const struct opcode *o)
 {
     for (unsigned k = 0; k < ARRAY_LEN(left_out); k++)
@@ -25,13 +31,14 @@ static bool is_left_out(const struct opcode *o)
            (OP_SYSTEM | OP_ENDS | OP_STACK | OP_PRIV0 | OP_STRING | OP_BRANCH);
 }
 
-void rows_list(struct row_list *l, const struct cpu_model *m, bool wide)
+void rows_list(struct row_list *l, const struct cpu_model *m, bool wide,
+               bool native)
 {
     l->n = 0;
     for (unsigned k = 0; k < opcode_count; k++) {
         const struct opcode *o = &opcode_table[k];
 
-        if (!o->body || is_left_out(o) ||
+        if (!o->body || is_left_out(o) || (native && saves_all(o)) ||
             (o->mode & (wide ? ROW_NO64 : ROW_ONLY64)) ||
             (o->feature && !feature_has(&m->features, o->feature)) ||
             (o->feature2 && !feature_has(&m->features, o->feature2)))
@@ -299,6 +306,9 @@ bool put_row(struct program *p, unsigned row)
 
     encoding_of_row(p->r, mode, o, bytes);
     if (x86_decode(&i, bytes, sizeof bytes, mode) != DECODE_OK || i.op != row)
+        return false;
+    /* FS is the C library's, and 32-bit code has no bases. */
+    if (p->native && (i.seg == FS || (i.seg == GS && !p->wide)))
         return false;
     if (writes_pointer(p, &i) && !rng_one_in(p->r, 10))
         return false;

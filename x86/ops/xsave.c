@@ -51,8 +51,9 @@ static gva_t area_address(struct cpu *c, const struct insn *i, unsigned n,
     gva_t a = op_address(c, i, n, false);
 
     /* As measured (the SDM leaves it open): before it matters whether the
-       segment may be written. */
+       segment may be written, but not what #SS is for. */
     if (a & (alignment - 1)) {
+        mem_check_address(c, a, 1);
         mem_check_alignment(c, a, 4);
         x86_raise_gp0(c);
     }
