@@ -41,6 +41,16 @@ void jit_fp_evict(struct jit_cpu *j)
     j->fp_live = 0;
 }
 
+static bool upper_parts_zero(const struct x86_state *s)
+{
+    uint64_t bits = 0;
+
+    for (unsigned n = 0; n < 16; n++)
+        for (unsigned k = 2; k < 8; k++)
+            bits |= load_le64(&s->zmm[n][8 * k]);
+    return !bits;
+}
+
 static void fp_load(struct jit_cpu *j, unsigned which)
 {
     struct cpu *c = &j->ic.cpu;
@@ -54,7 +64,8 @@ static void fp_load(struct jit_cpu *j, unsigned which)
     }
     which &= ~(unsigned)j->fp_live;
     if (which)
-        j->jit->thunk.fp_load(c, which);
+        j->jit->thunk.fp_load(
+            c, which | (upper_parts_zero(&c->s) ? FP_XMM_ONLY : 0));
     j->fp_live |= (uint8_t)which;
 }
 

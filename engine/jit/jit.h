@@ -99,7 +99,11 @@ struct jit_insn {
     uint8_t fp;       /* FP_*: must be live again when it returns */
 };
 
-enum { FP_VECTOR = 1, FP_X87 = 2 };
+enum {
+    FP_VECTOR = 1,
+    FP_X87 = 2,
+    FP_XMM_ONLY = 4, /* to fp_load: nothing but zeros above XMM0 to XMM15 */
+};
 
 /*
  * tag: RIP XOR the mode's id (1 to 4095). Unique, canonical or not: the slot

@@ -160,11 +160,13 @@ static const uint8_t *emit_onward(struct jit *j, struct emit *e, const void *f)
 
 /* --- vector and x87 registers --- */
 
-/* vmovups of zmm n (EVEX, host with AVX-512) or ymm n (VEX). */
-static void move_vector(struct emit *e, bool wide, bool store, unsigned n,
-                        unsigned base, int32_t disp)
+enum vector_width { WIDTH_XMM, WIDTH_YMM, WIDTH_ZMM };
+
+/* vmovups of zmm n (EVEX, host with AVX-512), ymm n or xmm n (VEX). */
+static void move_vector(struct emit *e, enum vector_width width, bool store,
+                        unsigned n, unsigned base, int32_t disp)
 {
-    if (wide) { /* EVEX.512.0F.W0 10/11, disp32 */
+    if (width == WIDTH_ZMM) { /* EVEX.512.0F.W0 10/11, disp32 */
         e8(e, 0x62);
         e8(e, (n & 8 ? 0 : 0x80) | 0x40 | (base & 8 ? 0 : 0x20) |
                   (n & 16 ? 0 : 0x10) | 1);
@@ -173,7 +175,7 @@ static void move_vector(struct emit *e, bool wide, bool store, unsigned n,
     } else {
         e8(e, 0xc4);
         e8(e, (n & 8 ? 0 : 0x80) | 0x40 | (base & 8 ? 0 : 0x20) | 1);
-        e8(e, 0x7c);
+        e8(e, width == WIDTH_YMM ? 0x7c : 0x78);
     }
     e8(e, store ? 0x11 : 0x10);
     e8(e, 0x80 | (n & 7) << 3 | (base & 7)); /* [base + disp32] */
@@ -219,15 +221,51 @@ static uint8_t *unless(struct emit *e, unsigned which)
     return e_jcc_forward(e, 4);
 }
 
-static void move_all_vectors(struct jit *j, struct emit *e, bool store)
+static void move_vectors(struct emit *e, enum vector_width width, bool store,
+                         unsigned first, unsigned end)
 {
-    unsigned count = j->avx512 ? 32 : 16;
+    for (unsigned n = first; n < end; n++)
+        move_vector(e, width, store, n, H_DI, C_OFF(s.zmm) + 64 * (int)n);
+}
 
-    for (unsigned n = 0; n < count; n++)
-        move_vector(e, j->avx512, store, n, H_DI, C_OFF(s.zmm) + 64 * (int)n);
-    if (j->avx512)
-        for (unsigned n = 0; n < 8; n++)
-            move_mask(e, store, n, H_DI, C_OFF(s.k) + 8 * (int)n);
+/* What only AVX-512 has. */
+static void move_extended(struct jit *j, struct emit *e, bool store)
+{
+    if (!j->avx512)
+        return;
+    move_vectors(e, WIDTH_ZMM, store, 16, 32);
+    for (unsigned n = 0; n < 8; n++)
+        move_mask(e, store, n, H_DI, C_OFF(s.k) + 8 * (int)n);
+}
+
+static void move_whole(struct jit *j, struct emit *e, bool store)
+{
+    move_vectors(e, j->avx512 ? WIDTH_ZMM : WIDTH_YMM, store, 0, 16);
+    move_extended(j, e, store);
+}
+
+static void vzeroupper(struct emit *e)
+{
+    e8(e, 0xc5);
+    e8(e, 0xf8);
+    e8(e, 0x77);
+}
+
+/*
+ * Where the upper parts of registers 0 to 15 are zero, the host's CPU must know
+ * it: else each change between SSE and AVX instructions costs some 50 ns.
+ */
+static void load_vectors(struct jit *j, struct emit *e)
+{
+    uint8_t *whole = unless(e, FP_XMM_ONLY), *over;
+
+    vzeroupper(e);
+    move_vectors(e, WIDTH_XMM, false, 0, 16);
+    move_extended(j, e, false);
+    over = e_jmp_forward(e);
+    e_bind(e, whole);
+    move_whole(j, e, false);
+    e_bind(e, over);
 }
 
 /*
@@ -246,12 +284,10 @@ static void emit_fp_moves(struct jit *j, struct emit *e)
     e8(e, 0xe3);
     e_bind(e, skip);
     skip = unless(e, FP_VECTOR);
-    move_all_vectors(j, e, true);
+    move_whole(j, e, true);
     move_mxcsr(e, 3, C_OFF(s.mxcsr));
     move_mxcsr(e, 2, J_OFF(host_mxcsr));
-    e8(e, 0xc5); /* vzeroupper */
-    e8(e, 0xf8);
-    e8(e, 0x77);
+    vzeroupper(e);
     e_bind(e, skip);
     e8(e, 0xc3);
     memcpy(&j->thunk.fp_save, &start, sizeof start);
@@ -261,7 +297,7 @@ static void emit_fp_moves(struct jit *j, struct emit *e)
     move_x87(e, 1, C_OFF(s.fxsave));
     e_bind(e, skip);
     skip = unless(e, FP_VECTOR);
-    move_all_vectors(j, e, false);
+    load_vectors(j, e);
     move_mxcsr(e, 2, C_OFF(s.mxcsr));
     e_bind(e, skip);
     e8(e, 0xc3);
