@@ -27,12 +27,10 @@
 
 /* A page's translation, for reads and writes that need no further check. */
 struct tlb_entry {
-    uint64_t read, write; /* linear page address, or TLB_NONE */
+    uint64_t read, write; /* linear page address, or tlb_none() */
     uintptr_t addend;     /* host address - linear address */
     uint64_t gpa;         /* page; low bits TLB_* */
 };
-/* Matches no page address, with or without low bits for alignment. */
-#define TLB_NONE 0x800ull
 enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
 
 #ifndef TLB_BITS /* stress builds say 0 */
@@ -40,6 +38,17 @@ enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
 #endif
 enum { TLB_SIZE = 1 << TLB_BITS, TLB_LISTED = 512,
        TLB_FLUSHED = 16 };
+
+/* Matches no page address, with or without low bits for alignment. */
+#define TLB_NONE 0x800ull
+/*
+ * The tag of an empty entry: a page that is looked for in another one, and not
+ * in the next, so that whoever compares nothing but the page finds no match.
+ */
+static inline uint64_t tlb_none(size_t slot)
+{
+    return TLB_SIZE == 1 ? TLB_NONE : (slot ^ TLB_SIZE / 2) << PAGE_SHIFT;
+}
 
 /*
  * Translations by how the access is made: user; supervisor; supervisor while

@@ -127,7 +127,9 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     if (c->has_breakpoints || mode == TLB_USER_AC)
         return;
     e->read = page;
-    e->write = w->writable && !p->readonly && !p->asked ? page : TLB_NONE;
+    e->write = w->writable && !p->readonly && !p->asked
+                   ? page
+                   : tlb_none((size_t)(e - c->tlbs[mode]));
     e->addend = (uintptr_t)(p->ram - (p->gpa & ~PAGE_MASK)) - page;
     e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0);
     if (!w->global && c->nonglobals[mode] <= TLB_LISTED)

@@ -191,5 +191,8 @@ void tlb_flush_nonglobal(struct cpu *c); /* CR3 load */
 void tlb_flush_page(struct cpu *c, gva_t a);
 /* Drops write tags (write) or all tags of one physical page. */
 void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write);
+/* e is of c's tables: empty from now on; or without a write tag. */
+void tlb_drop_entry(struct cpu *c, struct tlb_entry *e);
+void tlb_drop_write(struct cpu *c, struct tlb_entry *e);
 
 #endif

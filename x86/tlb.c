@@ -1,7 +1,26 @@
 /* The soft TLB: filling is in mem.c, dropping is here. */
 #include "x86/mmu.h"
 
-static const struct tlb_entry tlb_empty = {TLB_NONE, TLB_NONE, 0, 0};
+static struct tlb_entry empty_at(size_t slot)
+{
+    return (struct tlb_entry){tlb_none(slot), tlb_none(slot), 0, 0};
+}
+
+/* Entries of all tables lie one after the other. */
+static size_t slot_of(const struct cpu *c, const struct tlb_entry *e)
+{
+    return (size_t)(e - c->tlbs[0]) & (TLB_SIZE - 1);
+}
+
+void tlb_drop_entry(struct cpu *c, struct tlb_entry *e)
+{
+    *e = empty_at(slot_of(c, e));
+}
+
+void tlb_drop_write(struct cpu *c, struct tlb_entry *e)
+{
+    e->write = tlb_none(slot_of(c, e));
+}
 
 /* n counts through both tables. */
 static void itlb_drop(struct cpu *c, unsigned n, bool keep_global)
@@ -32,11 +51,11 @@ void tlb_flush_all(struct cpu *c)
 {
     /* The last table stays as the first flush makes it. */
     unsigned tables =
-        c->tlbs[TLB_USER_AC][0].read == TLB_NONE ? TLB_MODES : TLB_TABLES;
+        c->tlbs[TLB_USER_AC][0].read == tlb_none(0) ? TLB_MODES : TLB_TABLES;
 
     for (unsigned m = 0; m < tables; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
-            c->tlbs[m][n] = tlb_empty;
+            c->tlbs[m][n] = empty_at(n);
     c->large_seen = 0;
     for (unsigned m = 0; m < TLB_MODES; m++)
         c->nonglobals[m] = 0;
@@ -45,10 +64,10 @@ void tlb_flush_all(struct cpu *c)
     itlb_flush(c, false);
 }
 
-static void drop_nonglobal(struct tlb_entry *e)
+static void drop_nonglobal(struct cpu *c, struct tlb_entry *e)
 {
     if (!(e->gpa & TLB_GLOBAL))
-        *e = tlb_empty;
+        tlb_drop_entry(c, e);
 }
 
 void tlb_flush_nonglobal(struct cpu *c)
@@ -58,10 +77,10 @@ void tlb_flush_nonglobal(struct cpu *c)
 
         if (listed <= TLB_LISTED)
             for (unsigned n = 0; n < listed; n++)
-                drop_nonglobal(&c->tlbs[m][c->nonglobal[m][n]]);
+                drop_nonglobal(c, &c->tlbs[m][c->nonglobal[m][n]]);
         else
             for (unsigned n = 0; n < TLB_SIZE; n++)
-                drop_nonglobal(&c->tlbs[m][n]);
+                drop_nonglobal(c, &c->tlbs[m][n]);
         c->nonglobals[m] = 0;
     }
     c->flushes_nonglobal++;
@@ -79,7 +98,7 @@ static void flush_large(struct cpu *c, gva_t a)
             struct tlb_entry *e = &c->tlbs[m][n];
             /* 1 GB pages are rare enough to be dropped for any neighbour. */
             if ((e->gpa & TLB_LARGE) && !((e->read ^ a) >> 30))
-                *e = tlb_empty;
+                tlb_drop_entry(c, e);
         }
 }
 
@@ -94,7 +113,7 @@ void tlb_flush_page(struct cpu *c, gva_t a)
         struct tlb_entry *e = &c->tlbs[m][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
 
         if (e->read == (a & PAGE_MASK) || e->write == (a & PAGE_MASK))
-            *e = tlb_empty;
+            tlb_drop_entry(c, e);
     }
     c->flushed[c->flushes_page++ % TLB_FLUSHED] = a & PAGE_MASK;
     if (c->large_seen & large_bit(a)) {
@@ -122,8 +141,9 @@ void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write)
 
             if ((e->gpa & PAGE_MASK) != page)
                 continue;
-            e->write = TLB_NONE;
-            if (!only_write)
-                *e = tlb_empty;
+            if (only_write)
+                tlb_drop_write(c, e);
+            else
+                tlb_drop_entry(c, e);
         }
 }

@@ -115,7 +115,7 @@ void interp_forget_write_tags(struct cpu *c)
 {
     for (unsigned m = 0; m < TLB_MODES; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
-            c->tlbs[m][n].write = TLB_NONE;
+            c->tlbs[m][n].write = tlb_none(n);
 }
 
 static bool take_events(struct cpu *c, uint32_t events, enum stop *stop)

@@ -108,19 +108,17 @@ static void forget_write_tags(struct cpu *c, struct check_cpu *o)
         interp_forget_write_tags(c);
     else
         for (unsigned n = 0; n < o->nfilled; n++)
-            o->filled[n]->write = TLB_NONE;
+            tlb_drop_write(c, o->filled[n]);
     o->nfilled = 0;
 }
 
 static void forget_filled(struct cpu *c, struct check_cpu *o)
 {
-    static const struct tlb_entry empty = {.read = TLB_NONE, .write = TLB_NONE};
-
     if (o->nfilled > CHECK_FILLS)
         tlb_flush_all(c);
     else
         for (unsigned n = 0; n < o->nfilled; n++)
-            *o->filled[n] = empty;
+            tlb_drop_entry(c, o->filled[n]);
     o->nfilled = 0;
 }
 

@@ -1,13 +1,6 @@
 /* Flags, addresses, the TLB probe: what every instruction is made of. */
 #include "engine/jit/translate.h"
 
-int host_of(unsigned guest)
-{
-    if (guest == RSP)
-        return GUEST_RSP;
-    return guest < R12 ? (int)guest : -1;
-}
-
 unsigned emit_get(struct trans *t, unsigned guest, unsigned scratch)
 {
     int h = host_of(guest);

@@ -114,6 +114,25 @@ static unsigned lowest(struct trans *t, const struct access *a, int32_t lo)
 }
 
 /*
+ * jcc if not all of S0's span bytes are on the page of the tag at S1, or S0 is
+ * misaligned. S0 XOR the tag is the offset in the page where that is so.
+ */
+static uint8_t *compare_tag(struct trans *t, unsigned align, unsigned span,
+                            int32_t tag)
+{
+    struct emit *e = t->e;
+
+    if (align || TLB_SIZE == 1) {
+        e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)align);
+        e_rx(e, true, 0x3b, S0, H_SP, S1, 0, tag);
+        return e_jcc_forward(e, 5);
+    }
+    e_rx(e, true, 0x33, S0, H_SP, S1, 0, tag); /* xor */
+    e_alu_imm(e, true, ALU_CMP, S0, (int32_t)(PAGE_SIZE - span));
+    return e_jcc_forward(e, 7);
+}
+
+/*
  * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
  * clobbered, and EFLAGS.
  */
@@ -130,15 +149,13 @@ static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
     at = lowest(t, a, lo);
     e_rorx(e, S1, at, PAGE_SHIFT - 5);
     e_alu_imm(e, false, ALU_AND, S1, (int32_t)((TLB_SIZE - 1) << 5));
-    if (!align && span > 1)
-        e_rm(e, true, OP_LEA_R, S0, at, (int32_t)span - 1);
-    else
-        e_mov(e, S0, at);
-    e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)align);
-    e_rx(e, true, 0x3b, S0, H_SP, S1, 0,
-         tlb_offset(t) + (write ? (int)offsetof(struct tlb_entry, write)
-                                : (int)offsetof(struct tlb_entry, read)));
-    s = trans_stub(t, STUB_MEMORY, e_jcc_forward(e, 5));
+    e_mov(e, S0, at);
+    s = trans_stub(
+        t, STUB_MEMORY,
+        compare_tag(t, align, span,
+                    tlb_offset(t) +
+                        (write ? (int)offsetof(struct tlb_entry, write)
+                               : (int)offsetof(struct tlb_entry, read))));
     e_rx(e, true, OP_MOV_LOAD, to, H_SP, S1, 0,
          tlb_offset(t) + (int)offsetof(struct tlb_entry, addend));
     ji = trans_insn(t, a->i);
@@ -220,6 +237,14 @@ static bool groupable(const struct trans *t, const struct insn *i,
     return is_simple(t, a);
 }
 
+/* Does what is emitted for i, no stack access, leave S2 alone? */
+static bool keeps_addend(const struct trans *t, const struct insn *i)
+{
+    op_fn body = insn_opcode(i)->body;
+
+    return !copy_refused(t, i) || body == op_lea || body == op_nop;
+}
+
 /*
  * Looks ahead from the access at hand for others that could share its check.
  * False when there are none.
@@ -257,8 +282,7 @@ static bool plan_group(const struct trans *t, const struct access *first,
             shared++;
         } else if (insn_opcode(i)->body == op_jcc) {
             branched = true;
-        } else if (!moves && copy_refused(t, i) && k > t->k &&
-                   !stack_access(t, i, &a, &moves)) {
+        } else if (!moves && k > t->k && !keeps_addend(t, i)) {
             break;
         }
         if (base == RSP && (moves || moves_rsp(i, &moves)))

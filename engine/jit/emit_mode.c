@@ -156,7 +156,7 @@ bool emit_syscall(struct trans *t, const struct insn *i)
         body_if(t, ji, 5);
     }
     e_mov_imm(e, H_CX, next_rip(t, i));
-    e_mov(e, H_11, S0);
+    emit_put(t, R11, S0);
     set_flags(t);
     enter_privilege(t, sel, (sel & ~(unsigned)SEL_RPL) + 8, 0, mode);
     e_load(e, S0, H_SP, C_OFF(s.lstar));
@@ -184,7 +184,7 @@ bool emit_sysret(struct trans *t, const struct insn *i)
     ji = begin(t, i);
     emit_canonical(t, S0, H_CX);
     body_if(t, ji, 5);
-    e_rr(e, false, OP_MOV_STORE, H_11, S1);
+    e_rr(e, false, OP_MOV_STORE, emit_get(t, R11, S1), S1);
     e_alu_imm(e, false, ALU_AND, S1, LOADED);
     e_rex(e, false, 0, 0, S1); /* test S1, TF | AC */
     e8(e, 0xf7);

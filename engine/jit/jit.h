@@ -5,9 +5,9 @@
  * While translated code runs:
  *   host rsp       &cpu: the state is at small positive offsets, the stack
  *                  that helpers use is below it
- *   host r13       guest rsp
- *   host r14, r15, r12   scratch (S0, S1, S2)
- *   guest r12–r15  in their state slots
+ *   host r9        guest rsp
+ *   host r10, r11, r15   scratch (S0, S1, S2)
+ *   guest r9, r10, r11, r15   in their state slots: compilers use them least
  *   all others     in the same-numbered host register
  *   status flags   in EFLAGS, or in jit_cpu.flags, as the translator knows;
  *                  between blocks in jit_cpu.flags unless dead
@@ -25,7 +25,8 @@
 
 extern const struct engine_ops engine_jit;
 
-enum { S0 = H_14, S1 = H_15, S2 = H_12, GUEST_RSP = H_13 };
+/* S2 keeps its value over helpers, as C calls it. */
+enum { S0 = H_10, S1 = H_11, S2 = H_14, GUEST_RSP = H_9 };
 
 enum {
     JIT_HEAT = 8,          /* interpreted this often before translation */
@@ -231,6 +232,19 @@ struct jit {
     size_t meta_size;
     _Atomic bool stop_world;
 };
+
+/* The host register that has a guest's, or -1: it is in its slot. */
+static inline int host_of(unsigned guest)
+{
+    switch (guest) {
+    case RSP: return GUEST_RSP;
+    case S0:
+    case S1:
+    case S2:
+    case GUEST_RSP: return -1;
+    default: return (int)guest;
+    }
+}
 
 /* --- thunks.c --- */
 void jit_emit_thunks(struct jit *j);

@@ -2,30 +2,23 @@
 #include "engine/jit/jit.h"
 #include "base/libc.h"
 
-/* Guest registers that live in a host register. */
-static const struct {
-    uint8_t guest, host;
-} resident[] = {
-    {RAX, H_AX},      {RCX, H_CX}, {RDX, H_DX}, {RBX, H_BX},
-    {RSP, GUEST_RSP}, {RBP, H_BP}, {RSI, H_SI}, {RDI, H_DI},
-    {R8, H_8},        {R9, H_9},   {R10, H_10}, {R11, H_11},
-};
-
 static const uint8_t callee_saved[] = {H_BX, H_BP, H_12, H_13, H_14, H_15};
 
 /* below: what has been pushed since rsp was &cpu. */
 static void spill(struct emit *e, int32_t below)
 {
-    for (unsigned n = 0; n < ARRAY_LEN(resident); n++)
-        e_store(e, H_SP, C_OFF(s.gpr) + 8 * resident[n].guest + below,
-                resident[n].host);
+    for (unsigned guest = 0; guest < 16; guest++)
+        if (host_of(guest) >= 0)
+            e_store(e, H_SP, C_OFF(s.gpr) + 8 * (int)guest + below,
+                    (unsigned)host_of(guest));
 }
 
 static void reload(struct emit *e, int32_t below)
 {
-    for (unsigned n = 0; n < ARRAY_LEN(resident); n++)
-        e_load(e, resident[n].host, H_SP,
-               C_OFF(s.gpr) + 8 * resident[n].guest + below);
+    for (unsigned guest = 0; guest < 16; guest++)
+        if (host_of(guest) >= 0)
+            e_load(e, (unsigned)host_of(guest), H_SP,
+                   C_OFF(s.gpr) + 8 * (int)guest + below);
 }
 
 static void push(struct emit *e, unsigned reg)

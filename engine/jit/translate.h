@@ -118,8 +118,6 @@ void flags_yield(struct trans *t, uint16_t needed);
 struct jit_insn *trans_insn(struct trans *t, const struct insn *i);
 void emit_body(struct trans *t, const struct insn *i);
 void emit_fp_need(struct trans *t, const struct insn *i, unsigned which);
-/* Host register of a guest one, or -1. */
-int host_of(unsigned guest);
 /* The host register that has guest's value: its own, or scratch, loaded. */
 unsigned emit_get(struct trans *t, unsigned guest, unsigned scratch);
 /* Stores a scratch register to a displaced guest register. */

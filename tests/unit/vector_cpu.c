@@ -31,7 +31,7 @@ struct cpu *test_cpu_new(void)
     c->s.rflags = FLAG_1;
     c->tlb = c->tlbs[0];
     for (unsigned k = 0; k < TLB_SIZE; k++)
-        c->tlb[k].read = c->tlb[k].write = TLB_NONE;
+        c->tlb[k].read = c->tlb[k].write = tlb_none(k);
     fpu_init(c->s.fxsave);
     if (hostvec_open(c, &e))
         abort();
