@@ -156,6 +156,7 @@ void jit_flush(struct jit *j)
     memset(j->hash, 0, sizeof j->hash);
     memset(j->by_page, 0, sizeof j->by_page);
     memset(j->map_ids, 0, sizeof j->map_ids);
+    memset(j->careful, 0, sizeof j->careful);
     j->nmaps = j->nmodes = 0;
     j->e.p = j->code_start;
     j->cold.p = j->cold_start;
@@ -181,6 +182,22 @@ void *jit_meta_alloc(struct jit *j, size_t bytes)
 
     j->meta_used += align_up(bytes, 16);
     return p;
+}
+
+/* --- pages that change their own code --- */
+
+bool jit_is_careful(const struct jit *j, gpa_t page)
+{
+    unsigned n = (page >> PAGE_SHIFT) & (JIT_CAREFUL - 1);
+
+    return j->careful[n / 64] >> n % 64 & 1;
+}
+
+void jit_be_careful(struct jit *j, gpa_t page)
+{
+    unsigned n = (page >> PAGE_SHIFT) & (JIT_CAREFUL - 1);
+
+    j->careful[n / 64] |= BIT64(n % 64);
 }
 
 /* --- names for mappings and modes --- */

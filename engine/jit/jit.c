@@ -137,9 +137,20 @@ static void jit_wrote(struct vm *vm, gpa_t a, size_t n)
     jit_forget_range(j, a, n);
 }
 
+/* Is the instruction that writes there on that very page? */
+static bool writes_own_page(struct cpu *c, gpa_t a)
+{
+    gva_t page = c->block_rip & PAGE_MASK;
+    const struct itlb_entry *e =
+        &c->itlb[c->s.cpl == 3][(page >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+
+    return e->tag == page && e->gpa == (a & PAGE_MASK);
+}
+
 static void code_written(struct cpu *c, gpa_t a, unsigned n)
 {
     struct jit_cpu *j = jit_of(c);
+    bool own;
 
     if (unlikely(j->jit->check != NULL) && check_code_written(j, a, n))
         return;
@@ -147,7 +158,10 @@ static void code_written(struct cpu *c, gpa_t a, unsigned n)
         return;
     j->stale = true;
     j->stats.invalidations++;
+    own = writes_own_page(c, a);
     host_mutex_lock(&j->jit->lock);
+    if (own)
+        jit_be_careful(j->jit, a);
     jit_invalidate_page(j->jit, a & PAGE_MASK);
     host_mutex_unlock(&j->jit->lock);
 }

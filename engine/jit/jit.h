@@ -40,6 +40,7 @@ enum {
     JIT_MAPS = 1 << 12,  /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
+    JIT_CAREFUL = 1 << 14,
     JIT_MODES = 1 << 11,
     TRACE_INSNS = 64, /* translated as one, at most */
     JIT_STACK = 256u << 10,
@@ -223,6 +224,8 @@ struct jit {
     uint32_t modes[JIT_MODES];
     unsigned nmodes;
     uint64_t epoch; /* counts flushes: older blocks are gone */
+    /* Pages whose own code wrote to it, by number: no flag is dead there. */
+    uint64_t careful[JIT_CAREFUL / 64];
     struct vm *vm;
     struct x86_features host; /* what the host's CPU can execute */
     uint8_t heat; /* JIT_HEAT; tests may have everything translated at once */
@@ -262,6 +265,8 @@ uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
 /* 1 and up; 0 when there are too many: flush and ask again. */
 unsigned jit_mode_id(struct jit *j, uint32_t mode);
 void *jit_meta_alloc(struct jit *j, size_t bytes);
+bool jit_is_careful(const struct jit *j, gpa_t page);
+void jit_be_careful(struct jit *j, gpa_t page);
 
 static inline unsigned ibtc_slot(uint64_t rip)
 {

@@ -111,10 +111,22 @@ static uint16_t live_out(struct trans *t)
     return live_at(t, next, LOOK_BRANCHES);
 }
 
+static void all_live(struct trans *t)
+{
+    t->live_end = FLAGS_STATUS;
+    for (unsigned k = 0; k < t->n; k++)
+        t->live[k] = t->live_taken[k] = FLAGS_STATUS;
+}
+
 static void find_live(struct trans *t)
 {
-    uint16_t live = live_out(t);
+    uint16_t live;
 
+    if (t->careful) {
+        all_live(t);
+        return;
+    }
+    live = live_out(t);
     t->live_end = live;
     for (unsigned k = t->n; k-- > 0;) {
         const struct insn *i = &t->insn[k];
@@ -350,6 +362,9 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     t.j = j;
     t.e = &j->e;
     t.guest_page = ib->page;
+    /* It has changed itself, or what it pushes may. */
+    t.careful = jit_is_careful(j, ib->gpa) ||
+                !((cpu->ic.cpu.s.gpr[RSP] ^ rip) & PAGE_MASK);
     t.rip = rip;
     t.cpu = cpu;
     t.page = page;

@@ -81,7 +81,8 @@ struct trans {
     uint64_t rip;
     const uint8_t *page; /* the guest page that holds the block */
     uint32_t mode;
-    bool wide; /* 64-bit code; else 32-bit code in flat segments */
+    bool wide;    /* 64-bit code; else 32-bit code in flat segments */
+    bool careful; /* the code may change under the block: no flag is dead */
     unsigned mode_id;
     uint32_t next_mode; /* of what direct branches go to */
     unsigned k;         /* the instruction at hand */
