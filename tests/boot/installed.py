@@ -189,7 +189,7 @@ def test_text(machine, disk, bus):
         vm.key('t')
         vm.wait_text('^lodge login:', LOGIN)
         vm.type('root\n')
-        vm.wait_text(PROMPT, STEP)
+        vm.wait_text('^root@lodge:~#', STEP)
         vm.type('clear; uname -a; tty\n')
         vm.wait_text(r'^Linux lodge \S+ .* x86_64 GNU/Linux', STEP)
         vm.wait_text(r'^/dev/tty1', STEP)
