@@ -120,6 +120,27 @@ def want_healthy(vm):
     want_no_complaint(vm)
 
 
+def use_screen(vm, folder):
+    """The login in the picture that Linux draws; the keyboard is there."""
+    def picture():
+        vm.screenshot(folder + '/screen.png')
+        with open(folder + '/screen.png', 'rb') as f:
+            return f.read()
+
+    def wait_for(condition, show, pattern):
+        vm.serial.shell(f'for i in $(seq 60); do {condition} && break; '
+                        f'sleep 1; done; {show}', pattern, STEP)
+
+    vm.wait_screen(lambda s: s['kind'] == 'graphics', STEP)
+    before = picture()
+    vm.type('root\n')
+    wait_for('who | grep -q tty1', 'who', r'\nroot +tty1 ')
+    vm.type('tty > typed\n')
+    wait_for('[ -s typed ]', 'cat typed', r'\n/dev/tty1\r')
+    if picture() == before:
+        raise Failed('what was typed is not on the screen')
+
+
 def boot_id(vm):
     return vm.serial.shell('cat /proc/sys/kernel/random/boot_id',
                            r'\n([0-9a-f-]{36})\r').group(1)
@@ -162,6 +183,7 @@ def test_login(machine, disk, firmware, bus):
         vm.serial.shell('ls -d /sys/firmware/efi', r'\n/sys/firmware/efi\r'
                         if firmware == 'uefi' else 'cannot access')
         want_healthy(vm)
+        use_screen(vm, machine.folder)
         reboot(vm)
         want_no_complaint(vm)
         power_off(vm, disk)
