@@ -21,7 +21,7 @@ struct cpu_model {
     unsigned ncpus;
     uint64_t xcr0_mask;   /* XCR0 bits that may be set */
     bool kvm_leaves;      /* 0x40000000: KVM signature, clock, TSC frequency */
-    bool hyperv;          /* Hyper-V's leaves there, KVM's at 0x40000100 */
+    bool hyperv;          /* Hyper-V's leaves there instead */
 };
 
 struct cpuid_result {

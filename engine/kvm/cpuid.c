@@ -209,9 +209,8 @@ static void add_basic(struct kvm_cpu *c, struct cpuid_table *t)
         add_model(c, t, leaf, 0);
 }
 
-/* KVM's leaves, from `base` on; features that KVM itself has, of those whose
-   state is kept. */
-static void add_kvm(struct kvm_cpu *c, struct cpuid_table *t, uint32_t base)
+/* KVM's leaves: features that KVM itself has, of those whose state is kept. */
+static void add_kvm(struct kvm_cpu *c, struct cpuid_table *t)
 {
     enum {
         CLOCK = 1 << 0,
@@ -224,12 +223,12 @@ static void add_kvm(struct kvm_cpu *c, struct cpuid_table *t, uint32_t base)
     uint32_t offer = CLOCK | NO_IO_DELAY | CLOCK2 | STEAL_TIME | CLOCK_STABLE;
     struct cpuid_result r = x86_cpuid(c->v->model, 0x40000000, 0, 0, 0, 0);
 
-    r.eax = base + (r.eax - 0x40000000);
-    add(t, base, 0, r);
-    add(t, base + 1, 0, (struct cpuid_result){s.eax & offer, 0, 0, 0});
-    add(t, base + 0x10, 0, x86_cpuid(c->v->model, 0x40000010, 0, 0, 0, 0));
+    add(t, 0x40000000, 0, r);
+    add(t, 0x40000001, 0, (struct cpuid_result){s.eax & offer, 0, 0, 0});
+    add(t, 0x40000010, 0, x86_cpuid(c->v->model, 0x40000010, 0, 0, 0, 0));
 }
 
+/* One or the other: Linux would take KVM's and leave Hyper-V's alone. */
 static void add_paravirtual(struct kvm_cpu *c, struct cpuid_table *t)
 {
     const struct cpu_model *m = c->v->model;
@@ -237,8 +236,8 @@ static void add_paravirtual(struct kvm_cpu *c, struct cpuid_table *t)
     if (m->hyperv)
         t->head.nent +=
             kvm_hyperv_cpuid(c, t->entry + t->head.nent, MOST - t->head.nent);
-    if (m->kvm_leaves)
-        add_kvm(c, t, m->hyperv ? 0x40000100 : 0x40000000);
+    else if (m->kvm_leaves)
+        add_kvm(c, t);
 }
 
 int kvm_set_cpuid(struct kvm_cpu *c, struct err *e)

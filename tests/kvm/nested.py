@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+"""The kvm engine on a real /dev/kvm, without the hardware for it.
+
+  nested.py TEST --lodge FILE --guest FOLDER --inner FOLDER --kernels FOLDER
+                 --expect FOLDER [--keep]
+
+QEMU's TCG emulates a CPU with AMD-V; under it runs Debian's kernel with KVM
+(--guest, tools/kvm-guest.sh), whose initramfs is given this Lodge with the
+libraries it needs, and what it shall boot: Debian's kernel for clouds
+(--inner), the test kernels of tests/guest, a boot sector. Where this machine
+itself offers kvm in full, the same runs here directly. Status 77: something
+that this needs is missing.
+"""
+import argparse
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SECONDS = 100
+HERE = os.path.dirname(os.path.abspath(__file__))
+FIRMWARE = ['/usr/share/seabios/bios-256k.bin',
+            '/usr/share/seabios/vgabios-stdvga.bin']
+# Says a letter on the serial line and ends the VM with status 11.
+BOOT_SECTOR = bytes.fromhex('baf803' 'b04b' 'ee' 'baf403' 'b005' 'ee' 'f4')
+
+
+class Missing(Exception):
+    pass
+
+
+def guest_tests():
+    spec = importlib.util.spec_from_file_location(
+        'guest_run', os.path.join(HERE, '..', 'guest', 'run.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Archive:
+    """An initramfs: cpio, "newc"."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.folders = set()
+
+    def _entry(self, name, mode, body):
+        def pad():
+            self.data.extend(b'\0' * (-len(self.data) % 4))
+
+        raw = name.encode() + b'\0'
+        fields = [0, mode, 0, 0, 1, 0, len(body), 0, 0, 0, 0, len(raw), 0]
+        self.data += b'070701' + b''.join(b'%08x' % f for f in fields) + raw
+        pad()
+        self.data += body
+        pad()
+
+    def add(self, name, body, mode=0o100755):
+        folder = os.path.dirname(name)
+        parts = folder.split('/') if folder else []
+        for n in range(1, len(parts) + 1):
+            f = '/'.join(parts[:n])
+            if f not in self.folders:
+                self.folders.add(f)
+                self._entry(f, 0o040755, b'')
+        self._entry(name, mode, body)
+
+    def add_file(self, name, path):
+        with open(path, 'rb') as f:
+            self.add(name, f.read())
+
+    def end(self):
+        self._entry('TRAILER!!!', 0, b'')
+        return bytes(self.data)
+
+
+def libraries(program):
+    out = subprocess.run(['ldd', program], capture_output=True, text=True,
+                         check=True).stdout
+    return re.findall(r'(/\S+) \(0x', out)
+
+
+def stripped(program, folder):
+    to = os.path.join(folder, os.path.basename(program))
+    if shutil.which('strip') and subprocess.run(
+            ['strip', '-o', to, program], stderr=subprocess.DEVNULL,
+            check=False).returncode == 0:
+        return to
+    return program
+
+
+class Job:
+    def __init__(self, name, words, check, files=(), engine='kvm'):
+        self.name, self.words, self.check = name, words, check
+        self.files = list(files)
+        self.engine = engine
+
+    def command(self, lodge, engine):
+        if self.engine is None:
+            return [lodge] + self.words
+        return [lodge, 'run', '--engine', engine] + self.words
+
+
+# --- what is run ---
+
+
+def kernel_jobs(args):
+    """The kernels of tests/guest: the same lines as under every engine."""
+    run = guest_tests()
+    jobs = []
+
+    for name, cpus in [(n, c) for n, cs in KERNELS for c in cs]:
+        kernel = os.path.join(args.kernels, name + '.elf')
+        if not os.path.exists(kernel):
+            raise Missing(f'{kernel} is not built')
+
+        def check(status, text, name=name, kernel=kernel):
+            known = argparse.Namespace(
+                kernel=kernel, engine='kvm',
+                deviations=os.path.join(args.expect, '..', 'deviations.txt'))
+            skip = run.deviations(known)
+            with open(os.path.join(args.expect, name + '.txt'),
+                      encoding='ascii') as f:
+                want = run.relevant(f.read(), skip)
+            got = run.relevant(text, skip)
+            want, got = run.without_absent(want, got)
+            if got == want and (status == 1 or (skip and status == 3)):
+                return None
+            return f'status {status}\n' + '\n'.join(run.difflib.unified_diff(
+                want, got, 'expected', 'kvm', lineterm='', n=0))
+
+        jobs.append(Job(f'{name}-c{cpus}',
+                        ['-c', str(cpus), '-m', '64M', '--kernel',
+                         'FILE:' + kernel, '--debug-exit', '--no-reboot',
+                         '--timeout', '100'], check, [kernel]))
+    return jobs
+
+
+def linux_jobs(args):
+    """Debian's kernel for clouds to its init."""
+    kernel = os.path.join(args.inner, 'vmlinuz')
+    initrd = os.path.join(args.guest, 'inner')
+    jobs = []
+
+    def words(cpus):
+        return ['-c', str(cpus), '-m', '256M', '--kernel', 'FILE:' + kernel,
+                '--initrd', 'FILE:' + initrd, '--append',
+                'console=ttyS0 quiet panic=-1', '--no-reboot', '--timeout',
+                '200']
+
+    for cpus in (1, 2):
+        def check(status, text, cpus=cpus):
+            if f'inner init: {cpus} CPUs' not in text or status != 0:
+                return f'status {status}: {text[-1500:]}'
+            if 'clock kvm-clock' not in text and 'clock tsc' not in text:
+                return f'another clock: {text[-500:]}'
+            return None
+
+        jobs.append(Job(f'linux-c{cpus}', words(cpus), check,
+                        [kernel, initrd]))
+
+    def hyperv(status, text):
+        if 'inner init' not in text or 'Microsoft Hyper-V' not in text:
+            return f'status {status}: {text[-1500:]}'
+        return None
+
+    w = words(1)
+    w[w.index('console=ttyS0 quiet panic=-1')] = 'console=ttyS0 panic=-1'
+    jobs.append(Job('hyperv', w + ['--cpu', 'host,+hyperv'], hyperv,
+                    [kernel, initrd]))
+    return jobs
+
+
+def bios_jobs(args):
+    """The firmware to a boot sector."""
+    image = os.path.join(args.tmp, 'boot.img')
+    for f in FIRMWARE:
+        if not os.path.exists(f):
+            raise Missing(f'{f} is not here')
+    with open(image, 'wb') as f:
+        f.write(BOOT_SECTOR.ljust(510, b'\0') + b'\x55\xaa')
+        f.truncate(1 << 20)
+
+    def check(status, text):
+        return None if status == 11 else f'status {status}: {text[-800:]}'
+
+    return [Job('bios', ['-m', '64M', '--disk', 'FILE:' + image, '--display',
+                         'none', '--serial', 'stdio', '--debug-exit',
+                         '--timeout', '100'], check, [image])]
+
+
+def engine_jobs(args):
+    """Where kvm is in full, auto takes it."""
+    kernel = os.path.join(args.kernels, 'faults.elf')
+
+    def listed(status, text):
+        if status or not re.search(r'^kvm +yes ', text, re.M):
+            return text
+        return None
+
+    def chosen(status, text):
+        return None if 'engine kvm' in text else text[-500:]
+
+    return [Job('engines', ['engines'], listed, engine=None),
+            Job('auto', ['run', '-v', '-m', '64M', '--kernel',
+                         'FILE:' + kernel, '--debug-exit', '--timeout', '60'],
+                chosen, [kernel], engine=None)]
+
+
+KERNELS = [
+    ('faults', [1]), ('strict', [1]), ('privilege', [1]), ('paging', [1]),
+    ('gates', [1]), ('modes', [1]), ('gates64', [1]), ('paging32', [1]),
+    ('tasks', [1]), ('smc', [1]), ('escape', [1]), ('apic', [1]),
+    ('timer', [1]), ('smp', [1, 2]),
+]
+TESTS = {
+    'linux': [engine_jobs, linux_jobs],
+    'kernels': [kernel_jobs, bios_jobs],
+}
+
+
+# --- where it is run ---
+
+
+def script(jobs):
+    lines = []
+    for j in jobs:
+        words = ['/' + files_name(w[5:]) if w.startswith('FILE:') else w
+                 for w in j.command('./lodge', 'kvm')]
+        quoted = ' '.join("'" + w + "'" for w in words)
+        lines += [f'echo "=== {j.name}"',
+                  f'{quoted} </dev/null 2>&1; s=$?; echo',
+                  f'echo "=== end {j.name} $s"']
+    return '\n'.join(lines) + '\n'
+
+
+def files_name(path):
+    return 'lodge/' + os.path.basename(os.path.dirname(os.path.abspath(
+        path))) + '-' + os.path.basename(path)
+
+
+def initramfs(args, jobs):
+    a = Archive()
+    program = stripped(args.lodge, args.tmp)
+    a.add_file('lodge/lodge', program)
+    for lib in libraries(args.lodge):
+        a.add_file(lib.lstrip('/'), lib)
+    for f in FIRMWARE:
+        if os.path.exists(f):
+            a.add_file(f.lstrip('/'), f)
+    for path in sorted({f for j in jobs for f in j.files}):
+        a.add_file(files_name(path), path)
+    a.add('lodge/inside', script(jobs).encode())
+    to = os.path.join(args.tmp, 'initrd')
+    with open(os.path.join(args.guest, 'initrd'), 'rb') as f:
+        base = f.read()
+    with open(to, 'wb') as f:
+        f.write(base + b'\0' * (-len(base) % 4) + a.end())
+    return to
+
+
+def machine(args, initrd):
+    return ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', args.cpu, '-smp',
+            '2', '-m', '1536', '-display', 'none', '-nodefaults', '-serial',
+            'stdio', '-monitor', 'none', '-no-reboot', '-kernel',
+            os.path.join(args.guest, 'vmlinuz'), '-initrd', initrd, '-append',
+            'console=ttyS0 quiet tsc=reliable panic=-1']
+
+
+def run_nested(args, jobs):
+    if not shutil.which('qemu-system-x86_64'):
+        raise Missing('qemu-system-x86_64 is not installed')
+    for name in ('vmlinuz', 'initrd', 'inner'):
+        if not os.path.exists(os.path.join(args.guest, name)):
+            raise Missing(f'{args.guest}/{name} is missing; tools/kvm-guest.sh '
+                          'makes it')
+    log = os.path.join(args.tmp, 'console')
+    with open(log, 'wb') as out:
+        try:
+            subprocess.run(machine(args, initramfs(args, jobs)),
+                           stdin=subprocess.DEVNULL, stdout=out,
+                           stderr=subprocess.DEVNULL, timeout=SECONDS,
+                           check=False)
+        except subprocess.TimeoutExpired:
+            pass
+    with open(log, 'rb') as f:
+        text = f.read().decode('latin-1').replace('\r', '')
+    if args.keep:
+        with open(args.keep, 'w', encoding='latin-1') as f:
+            f.write(text)
+    results = {}
+    for j in jobs:
+        m = re.search(rf'=== {re.escape(j.name)}\n(.*?)\n?=== end '
+                      rf'{re.escape(j.name)} (\d+)', text, re.S)
+        results[j.name] = (int(m.group(2)), m.group(1)) if m else \
+            (-1, 'no end of it\n' + text[-1500:])
+    return results
+
+
+def run_here(args, jobs, engine):
+    results = {}
+    for j in jobs:
+        words = [w[5:] if w.startswith('FILE:') else w
+                 for w in j.command(args.lodge, engine)]
+        p = subprocess.run(words, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=300, check=False)
+        results[j.name] = (p.returncode,
+                           p.stdout.decode('latin-1').replace('\r', ''))
+    return results
+
+
+def offers_kvm(args):
+    out = subprocess.run([args.lodge, 'engines'], capture_output=True,
+                         text=True, timeout=20).stdout
+    m = re.search(r'^kvm +(\w+)', out, re.M)
+    if not m:
+        raise Missing('this build has no kvm engine')
+    return m.group(1)
+
+
+def host_jobs(args):
+    """A /dev/kvm of whatever kind emulates real mode."""
+    return bios_jobs(args)
+
+
+def test_host(args):
+    """This machine's own /dev/kvm, and that auto is not taken in by it."""
+    offered = offers_kvm(args)
+    p = subprocess.run([args.lodge, 'run', '-v', '-m', '64M', '--kernel',
+                        os.path.join(args.kernels, 'faults.elf'),
+                        '--debug-exit', '--timeout', '100'],
+                       stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, errors='replace', timeout=150, check=False)
+    took = re.search(r'engine (\w+)\.', p.stderr)
+    if not took or (took.group(1) == 'kvm') != (offered == 'yes'):
+        print(f'kvm is offered ({offered}), auto: {p.stderr}')
+        return 1
+    if offered == 'no':
+        print('auto does without; skipped: no /dev/kvm to run guests on')
+        return 77
+    return report(host_jobs(args), run_here(args, host_jobs(args), 'kvm'))
+
+
+def report(jobs, results):
+    bad = 0
+    for j in jobs:
+        why = j.check(*results[j.name])
+        print(f'{j.name}: {"ok" if why is None else why}')
+        bad += why is not None
+    return 1 if bad else 0
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('test', choices=sorted(TESTS) + ['host'])
+    p.add_argument('--only')
+    p.add_argument('--cpu', default='EPYC')
+    p.add_argument('--keep', help='the console of the nested machine goes here')
+    for name in ('lodge', 'guest', 'inner', 'kernels', 'expect'):
+        p.add_argument('--' + name, required=True)
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as args.tmp:
+        try:
+            if args.test == 'host':
+                return test_host(args)
+            jobs = [j for make in TESTS[args.test] for j in make(args)
+                    if not args.only or re.match(args.only, j.name)]
+            if offers_kvm(args) == 'yes':
+                return report(jobs, run_here(args, jobs, 'kvm'))
+            return report(jobs, run_nested(args, jobs))
+        except Missing as e:
+            print('skipped:', e)
+            return 77
+
+
+if __name__ == '__main__':
+    sys.exit(main())
