@@ -30,6 +30,7 @@ test:
 	@$(MAKE) --no-print-directory build
 	@tools/demo-guest.sh
 	@tools/net-guest.sh
+	@tools/kvm-guest.sh
 	@tests/run.sh $(BUILD)
 
 # Debian's other kernels, and a Debian on a disk. Once they are prepared,
@@ -79,6 +80,7 @@ sanitize:
 	@ninja -C build-sanitize --quiet
 	@tools/demo-guest.sh
 	@tools/net-guest.sh
+	@tools/kvm-guest.sh
 	@LSAN_OPTIONS=suppressions=$(CURDIR)/tests/sanitize.supp \
 		tests/run.sh build-sanitize
 

@@ -93,6 +93,33 @@ static bool memory_moved(const struct kvm_cpu *c)
     return atomic_load(&c->vm->map_generation) != c->map_generation;
 }
 
+/*
+ * Code where there is no memory reads as all ones, which is #UD; KVM cannot
+ * say so itself. False: it failed at something else.
+ */
+static bool raise_ud_outside(struct kvm_cpu *c)
+{
+    struct kvm_translation at = {0};
+    struct kvm_vcpu_events ev;
+    struct kvm_sregs sregs;
+    struct kvm_regs regs;
+    struct window w;
+
+    if (c->run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION ||
+        kvm_do(c->fd, KVM_GET_REGS, &regs) < 0 ||
+        kvm_do(c->fd, KVM_GET_SREGS, &sregs) < 0)
+        return false;
+    at.linear_address = sregs.cs.base + regs.rip;
+    if (kvm_do(c->fd, KVM_TRANSLATE, &at) < 0 || !at.valid ||
+        space_window(c->v->mem, at.physical_address, &w) ||
+        kvm_do(c->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+        return false;
+    ev.exception.injected = 1;
+    ev.exception.nr = 6;
+    ev.exception.has_error_code = 0;
+    return kvm_do(c->fd, KVM_SET_VCPU_EVENTS, &ev) == 0;
+}
+
 static enum stop internal_error(struct kvm_cpu *c)
 {
     struct kvm_regs regs = {0};
@@ -150,7 +177,9 @@ static bool serve(struct kvm_cpu *c, enum kvm_exit_kind *kind)
         hyperv(c);
         return true;
     case KVM_EXIT_INTR: *kind = KVM_EX_KICK; return true;
-    case KVM_EXIT_INTERNAL_ERROR: *kind = KVM_EX_OTHER; return memory_moved(c);
+    case KVM_EXIT_INTERNAL_ERROR:
+        *kind = KVM_EX_OTHER;
+        return memory_moved(c) || raise_ud_outside(c);
     default: *kind = KVM_EX_OTHER; return false;
     }
 }
