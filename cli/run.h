@@ -44,6 +44,7 @@ struct run_request {
     unsigned nfloppies;
     const char *serial[PC_SERIALS];
     unsigned nserials;
+    const char *audio; /* a device class; NULL: none */
     bool no_reboot, debug_exit, test_device;
     const char *stats, *name;
     const char *display, *vnc_password; /* NULL: not given */

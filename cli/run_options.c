@@ -137,9 +137,8 @@ SETTER(cdrom)
 {
     REQUEST;
     return add_image(v, r->disk, &r->ndisks, PC_DISKS,
-                     (struct run_disk){.option = "--cdrom",
-                                       .cdrom = true,
-                                       .bus = PC_BUS_IDE},
+                     (struct run_disk){
+                         .option = "--cdrom", .cdrom = true, .bus = PC_BUS_IDE},
                      e);
 }
 
@@ -203,6 +202,17 @@ SETTER(stats)
     REQUEST;
     (void)e;
     r->stats = v;
+    return 0;
+}
+
+SETTER(audio)
+{
+    REQUEST;
+
+    if (strcmp(v, "none") && strcmp(v, "ac97"))
+        return err_set(e, LE_USAGE, "--audio takes ac97 or none, not '%.40s'",
+                       v);
+    r->audio = strcmp(v, "none") ? v : NULL;
     return 0;
 }
 
@@ -282,7 +292,8 @@ const struct cli_option run_options[] = {
     {"boot", 0, false, "KIND[,KIND…]",
      "what firmware boots from: disk, cdrom, floppy, net, in this order",
      set_boot},
-    {"disk", 0, true, "FILE[,format=F][,bus=virtio|ide|ahci|nvme][,ro][,temporary]",
+    {"disk", 0, true,
+     "FILE[,format=F][,bus=virtio|ide|ahci|nvme][,ro][,temporary]",
      "a disk; temporary: changes are dropped at the end", set_disk},
     {"cdrom", 0, true, "FILE[,bus=ide|ahci]",
      "a CD-ROM drive with that medium; none: empty", set_cdrom},
@@ -295,6 +306,8 @@ const struct cli_option run_options[] = {
     {"serial", 0, true, "WHERE",
      "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
      set_serial},
+    {"audio", 0, false, "CARD",
+     "a sound card, which is silent: ac97, none (the default)", set_audio},
     {"display", 0, false, "WHERE",
      "the screen: none, text (in this terminal), vnc[:ADDR:PORT]", set_display},
     {"vnc-password", 0, false, "FILE",

@@ -293,6 +293,7 @@ static int build(struct run *r)
         signals_watch(vm_env(r->vm)->loop, vm_lock(r->vm), on_signal, r);
     r->pc.cmdline = w->append;
     r->pc.entry = w->entry;
+    r->pc.audio = w->audio;
     r->pc.debug_exit = w->debug_exit;
     r->pc.test_device = w->test_device;
     r->pc.screen =

@@ -16,6 +16,7 @@
     X(i8042) \
     X(xhci) \
     X(usb_tablet) \
+    X(ac97) \
     X(dma8237) \
     X(debug_exit) \
     X(port80) \

@@ -87,6 +87,7 @@ struct pc_config {
     unsigned nnics;
     struct pc_floppy floppy[PC_FLOPPIES];
     struct chardev *console; /* virtio console; NULL: none */
+    const char *audio;       /* a class of hw/registry.h; NULL: none */
     bool no_rng;             /* leave the virtio entropy device out */
     bool debug_exit;         /* port 0xf4 ends the VM */
     bool test_device;        /* ports and memory for test kernels */

@@ -112,6 +112,9 @@ static int add_extras(struct pc *pc, struct err *e)
     if (!c->no_rng && !pc_add(pc, "virtio-rng", "rng0",
                               PROP_VALUES(SET_NUMBER("slot", pc_slot(pc))), e))
         return e->code;
+    if (c->audio && !pc_add(pc, c->audio, "audio0",
+                            PROP_VALUES(SET_NUMBER("slot", pc_slot(pc))), e))
+        return e->code;
     if (c->debug_exit && !pc_add(pc, "debug-exit", "debug-exit", NULL, e))
         return e->code;
     if (c->test_device && !pc_add(pc, "testdev", "test-device", NULL, e))

@@ -2,7 +2,8 @@
 # Prepares the guests of `make test-pc`, which boot from their own media, from
 # Debian packages:
 #   build/guest-pc/installer-amd64.iso, installer-i386.iso
-#       what mini.iso is: the installer's netboot files and isolinux
+#       what mini.iso is: the installer's netboot files, text and graphical,
+#       with isolinux and GRUB for UEFI
 #   build/guest-pc/memtest86+x64.iso, grub-rescue-cdrom.iso, -floppy.img
 #   build/guest-pc/ipxe.iso, u-boot-x86.rom, u-boot-x86_64.rom
 #   build/guest-pc/syslinux.img, isolinux.iso   the loaders and their commands;
@@ -16,30 +17,56 @@ trap 'rm -rf "$tmp"' EXIT
 out=build/guest-pc
 mkdir -p $out
 
+# By isolinux and by GRUB for UEFI: text is initrd.gz, graphical is gtk.gz.
 installer() { # ARCHITECTURE
-    [ -f "$out/installer-$1.iso" ] && return
+    [ -f "$out/installer-$1.iso" ] && [ -f "$out/installers-2" ] && return
     tmp=$(mktemp -d)
-    mkdir "$tmp/di" "$tmp/boot" "$tmp/cd"
+    mkdir "$tmp/di" "$tmp/boot" "$tmp/cd" "$tmp/cd/boot" "$tmp/cd/boot/grub" \
+        "$tmp/cd/.disk"
     fetch_for # these are packages for all architectures
     fetch_unpack "debian-installer-12-netboot-$1" "$tmp/di"
     fetch_unpack isolinux "$tmp/boot"
-    from=$tmp/di/usr/lib/debian-installer/images/12/$1/text/debian-installer/$1
+    fetch_unpack grub-efi-amd64-bin "$tmp/boot"
+    images=$tmp/di/usr/lib/debian-installer/images/12/$1
+    from=$images/text/debian-installer/$1
     cp "$from/linux" "$from/initrd.gz" "$tmp/cd"
+    cp "$images/gtk/debian-installer/$1/initrd.gz" "$tmp/cd/gtk.gz"
     cp "$from"/boot-screens/* "$tmp/cd"
     cp "$tmp/boot/usr/lib/ISOLINUX/isolinux.bin" "$tmp/cd"
     # The menus name their files by the path on a TFTP server.
     sed -i "s,debian-installer/$1/boot-screens/,,g;s,debian-installer/$1/,,g" \
         "$tmp"/cd/*.cfg
     mv "$tmp/cd/syslinux.cfg" "$tmp/cd/isolinux.cfg"
+    # GRUB for CDs looks for the medium that has this file.
+    echo Lodge > "$tmp/cd/.disk/info"
+    cat > "$tmp/cd/boot/grub/grub.cfg" <<'MENU'
+serial
+terminal_output console serial
+menuentry 'Text install' --hotkey=t {
+    linux /linux fb=false
+    initrd /initrd.gz
+}
+menuentry 'Graphical install' --hotkey=g {
+    linux /linux
+    initrd /gtk.gz
+}
+MENU
+    truncate -s 4M "$tmp/cd/efi.img"
+    mformat -i "$tmp/cd/efi.img" ::
+    mmd -i "$tmp/cd/efi.img" ::EFI ::EFI/BOOT
+    mcopy -i "$tmp/cd/efi.img" \
+        "$tmp/boot/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi" \
+        ::EFI/BOOT/BOOTX64.EFI
     xorriso -as mkisofs -quiet -V "Lodge-$1" -o "$out/installer-$1.iso.part" \
         -b isolinux.bin -c boot.cat -no-emul-boot -boot-load-size 4 \
-        -boot-info-table "$tmp/cd"
+        -boot-info-table -eltorito-alt-boot -e efi.img -no-emul-boot "$tmp/cd"
     mv "$out/installer-$1.iso.part" "$out/installer-$1.iso"
     rm -rf "$tmp"
 }
 
 installer amd64
 installer i386
+: > "$out/installers-2" # since when they are what they are
 
 packaged() { # PACKAGE FILE…
     package=$1

@@ -6,9 +6,8 @@
 pclib.py says more.
 """
 import sys
-import tempfile
 
-from pclib import LOADER, STEP, main, medium, wait_serial
+from pclib import LOADER, STEP, main, medium
 
 
 def ipxe_prompt(vm):
@@ -63,16 +62,14 @@ def u_boot(start, args, rom):
     """As firmware; its keyboard and its serial line."""
     image = medium(args, f'u-boot-{rom}.rom')
     disk = medium(args, 'syslinux.img')
-    with tempfile.TemporaryDirectory() as folder:
-        with start(['--firmware', image, '-m', '256M', '--disk',
-                    disk + ',bus=ide,ro', '--serial',
-                    f'file:{folder}/serial']) as vm:
-            wait_serial(vm, folder, r'Hit any key to stop', LOADER)
-            wait_serial(vm, folder, r'=> $', STEP)
-            vm.type('echo a${board}b\n')
-            wait_serial(vm, folder, r'aqemu-x86b\s+=> $', STEP)
-            vm.type('ls ide 0\n')
-            wait_serial(vm, folder, r'syslinux\.cfg', STEP)
+    with start(['--firmware', image, '-m', '256M', '--disk',
+                disk + ',bus=ide,ro'], serial=True) as vm:
+        vm.serial.expect(r'Hit any key to stop', LOADER)
+        vm.serial.expect(r'\n=> ', STEP)
+        vm.type('echo a${board}b\n')
+        vm.serial.expect(r'aqemu-x86b\s+=> ', STEP)
+        vm.serial.type('ls ide 0\r')
+        vm.serial.expect(r'syslinux\.cfg', STEP)
 
 
 def test_u_boot_x86(start, args):

@@ -6,23 +6,14 @@ and typed to.
 
 pclib.py says more.
 """
-import hashlib
-import struct
 import sys
 import tempfile
 import time
 
-from pclib import INSTALLER, LOADER, STEP, main, medium, wait_serial
+from pclib import LOADER, STEP, main, medium
 from vm import Failed
 
 MEMTEST = 1200  # seconds for a pass over a small memory
-
-
-def choose(vm, title, *keys):
-    """Answers the installer's question of that title with keys."""
-    vm.wait_text(r'\] ' + title, STEP)
-    time.sleep(1)  # it is drawn before it listens
-    vm.key(*keys)
 
 
 def test_nothing(start, args):
@@ -116,89 +107,22 @@ def test_grub_floppy(start, args):
 def test_uefi(start, args):
     """OVMF to its shell, which powers off; its settings are kept."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ['--firmware', f'uefi,vars={folder}/vars.fd', '-m', '256M',
-                 '--serial', f'file:{folder}/serial']
+        words = ['--firmware', f'uefi,vars={folder}/vars.fd', '-m', '256M']
         for mark in ('one', 'two'):
-            with start(words) as vm:
-                wait_serial(vm, folder, r'Shell> *$', LOADER)
+            with start(words, serial=True) as vm:
+                vm.serial.expect(r'Shell> *$', LOADER)
                 if vm.ask('info')['screen']['kind'] != 'graphics':
                     raise Failed('the screen shows no picture')
                 if mark == 'two':
                     vm.type('set lodge\n')
-                    wait_serial(vm, folder, r'lodge *= *kept', STEP)
+                    vm.serial.expect(r'lodge *= *kept', STEP)
                 else:
                     vm.type('set lodge kept\n')
-                    wait_serial(vm, folder, r'kept\s+Shell> *$', STEP)
+                    vm.serial.expect(r'kept\s+Shell> *$', STEP)
                 # It ends while this is being typed.
                 vm.send(b'{"command": "type", "args": '
                         b'{"text": "reset -s\\n"}}\n')
                 vm.want_end(0, STEP)
-
-
-def to_language_screen(vm):
-    """From the CD's boot loader to the installer's first question."""
-    # The menu is a picture; Escape leads to the prompt.
-    vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
-    time.sleep(2)
-    vm.key('esc')
-    vm.wait_text(r'^boot:', LOADER)
-    # Text mode all the way, not the frame buffer that Linux would find.
-    vm.type('install vga=normal fb=false nomodeset\n')
-    vm.wait_text(r'\[!!\] Select a language', INSTALLER)
-    vm.wait_text(r'English +- +English')
-
-
-def start_installer(start, args, architecture):
-    image = medium(args, f'installer-{architecture}.iso')
-    return start(['--cdrom', image, '--boot', 'cdrom', '-m', '1G'])
-
-
-def installer(start, args, architecture):
-    """Debian's installer in text mode, on to the keyboard question."""
-    with start_installer(start, args, architecture) as vm:
-        to_language_screen(vm)
-        choose(vm, 'Select a language', 'enter')
-        choose(vm, 'Select your location', 'enter')
-        vm.wait_text(r'\] Configure the keyboard', STEP)
-        vm.wait_text(r'American English')
-
-
-def test_installer_amd64(start, args):
-    installer(start, args, 'amd64')
-
-
-def test_installer_i386(start, args):
-    installer(start, args, 'i386')
-
-
-def test_tablet(start, args):
-    """Linux gets what the pointer does as reports of the USB tablet."""
-    reports = b''
-    with start_installer(start, args, 'amd64') as vm:
-        to_language_screen(vm)
-        time.sleep(1)
-        vm.key('alt-f2')
-        vm.wait_text('Please press Enter')
-        vm.key('enter')
-        vm.wait_text('^~ #', STEP)
-        vm.type('modprobe xhci_pci; modprobe usbhid; modprobe hid-generic; '
-                'while [ ! -e /dev/hidraw0 ]; do sleep 1; done; '
-                '(cat /dev/hidraw0 > /tmp/reports) & sleep 2; echo begin\n')
-        vm.wait_text('^begin', STEP)
-        for buttons, x, y, more in (
-                (0, 0, 0.5, {'wheel': -1}), (0, 1, 1, {}),
-                (1, 0.5, 0.25, {'press': 'left'}),
-                (0, 0.5, 0.25, {'release': 'left'}),
-                (0, 0.25, 0, {'wheel': 2})):
-            vm.ask('mouse', x=x, y=y, **more)
-            reports += struct.pack('<BHHb', buttons, int(x * 0xffff) >> 1,
-                                   int(y * 0xffff) >> 1,
-                                   -more.get('wheel', 0))
-        vm.type('md5sum /tmp/reports\n')
-        want = hashlib.md5(reports).hexdigest()
-        found = vm.wait_text(r'^([0-9a-f]{32}) ', STEP).group(1)
-        if found != want:
-            raise Failed(f'the reports have sum {found}, not {want}')
 
 
 def test_freedos(start, args):

@@ -1,10 +1,10 @@
 """What tests of guests on their own media have in common: a program's
-main(), media, the serial line.
+main() and media.
 
   PROGRAM TEST ENGINE --lodge FILE --guest FOLDER --keep FOLDER
 
-runs the program's test_TEST(start, args); start(words) makes a VM (vm.py) of
-words for `lodge run`. FOLDER of --guest has the media (tools/pc-guests.sh makes
+runs the program's test_TEST(start, args); start(words, …) makes a VM (vm.py)
+of words for `lodge run`. FOLDER of --guest has the media (tools/pc-guests.sh makes
 them); a test whose medium is missing is skipped (status 77). A test that fails
 leaves a picture of the screen in --keep.
 """
@@ -12,7 +12,6 @@ import argparse
 import os
 import re
 import subprocess
-import time
 
 from vm import VM, Failed
 
@@ -32,21 +31,6 @@ def medium(args, name):
     return path
 
 
-def wait_serial(vm, folder, pattern, seconds):
-    """Waits for text on the serial line, which goes to a file."""
-    end = time.monotonic() + seconds
-    while True:
-        with open(folder + '/serial', 'rb') as f:
-            text = f.read().decode('ascii', 'replace')
-        # A terminal's colours and cursor moves are of no interest here.
-        text = re.sub(r'\x1b\[[0-9;]*[A-Za-z]', '', text)
-        if re.search(pattern, text):
-            return
-        if vm.p.poll() is not None or time.monotonic() > end:
-            raise Failed(f'no {pattern!r} on the serial line: {text[-500:]}')
-        time.sleep(0.2)
-
-
 def main(tests):
     """tests: globals() of the program. Returns its exit status."""
     p = argparse.ArgumentParser()
@@ -57,9 +41,9 @@ def main(tests):
     p.add_argument('--keep')
     args = p.parse_args()
 
-    def start(words):
+    def start(words, **more):
         return VM(args.lodge, ['--engine', args.engine] + words,
-                  name=f'{args.test}-{args.engine}', keep=args.keep)
+                  name=f'{args.test}-{args.engine}', keep=args.keep, **more)
 
     engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
                              text=True, timeout=20).stdout

@@ -21,6 +21,7 @@ import tempfile
 import time
 
 from line import Failed, SocketLine
+from picture import Picture
 
 
 class VM:
@@ -34,6 +35,7 @@ class VM:
         self.buffer = b''
         self.fds = []
         self.serial = None
+        self.font = None  # picture.Font: reads text in graphics modes, too
         words = list(words)
         if serial:
             words += ['--serial', f'unix:{self.folder}/serial']
@@ -131,13 +133,19 @@ class VM:
     # --- screen and keys ---
 
     def rows(self):
-        """The text screen's lines; none in graphics modes."""
+        """The text screen's lines; in graphics modes none, or what .font
+        finds."""
         try:
             return self.ask('screen')['text']
         except Failed as e:
-            if 'state:' in str(e):
-                return []
-            raise
+            if 'state:' not in str(e):
+                raise
+        return self.picture().text(self.font) if self.font else []
+
+    def picture(self):
+        path = self.folder + '/screen.png'
+        self.screenshot(path)
+        return Picture(path)
 
     def text(self):
         return '\n'.join(self.rows())
