@@ -418,7 +418,7 @@ static bool start(struct fuzz *f)
         feature_has(&f->model.features, FEAT_AVX512F) ? 0xe7 : 7;
     rows_list(&f->rows[0], &f->model, false, against);
     rows_list(&f->rows[1], &f->model, true, against);
-    program_memory(f->memory);
+    program_memory(f->memory, against);
     return open_reference(f) &&
            open_side(&f->jit, &engine_jit, &f->model, lock_step);
 }

@@ -38,7 +38,8 @@ static bool is_left_out(const struct opcode *o)
     /* MOV to and POP of segment registers, far CALL and JMP. */
     if ((o->props & OP_SYSTEM) && !(o->props & OP_PRIV0) &&
         ((o->props & OP_WRITES0) || (o->props & OP_BRANCH)) &&
-        strcmp(o->name, "rdgsbase") && strcmp(o->name, "in"))
+        strcmp(o->name, "rdgsbase") && strcmp(o->name, "in") &&
+        strcmp(o->name, "arpl"))
         return true;
     return false;
 }

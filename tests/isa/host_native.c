@@ -29,6 +29,8 @@ struct native_io {
     uint64_t gs_base;    /* 168 */
     uint32_t far_offset; /* 176: m16:32, of 32-bit code */
     uint16_t far_selector;
+    uint64_t fs_base;    /* 184 */
+    uint64_t fs_of_libc; /* 192 */
 };
 extern struct native_io native_io;
 struct native_io native_io;
@@ -36,7 +38,9 @@ void native_enter(void);
 void native_enter32(void);
 extern const char native_recover[];
 
-_Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
+_Static_assert(offsetof(struct native_io, gs_base) == 168 &&
+                   offsetof(struct native_io, fs_of_libc) == 192,
+               "used in text");
 
 #define FOR_GPRS(X)                                                            \
     X("0", "rax")                                                              \
@@ -47,7 +51,8 @@ _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
     X("48", "rsi")                                                             \
     X("56", "rdi")                                                             \
     X("64", "r8")                                                              \
-    X("72", "r9") X("80", "r10") X("88", "r11") X("96", "r12") X("104", "r13") \
+    X("72", "r9")                                                              \
+    X("80", "r10") X("88", "r11") X("96", "r12") X("104", "r13")               \
         X("112", "r14") X("120", "r15")
 #define LOAD(at, reg)  "mov native_io+" at "(%rip), %" reg "\n"
 #define STORE(at, reg) "mov %" reg ", native_io+" at "(%rip)\n"
@@ -62,7 +67,13 @@ _Static_assert(offsetof(struct native_io, gs_base) == 168, "used in text");
     "xor %edx, %edx\n"                                                         \
     "xrstor64 (%rdi)\n"                                                        \
     "mov native_io+168(%rip), %rax\n"                                          \
-    "wrgsbase %rax\n"
+    "wrgsbase %rax\n"                                                          \
+    "rdfsbase %rax\n"                                                          \
+    "mov %rax, native_io+192(%rip)\n"                                          \
+    "mov native_io+184(%rip), %rdx\n"                                          \
+    "test %rdx, %rdx\n"                                                        \
+    "cmovz %rax, %rdx\n"                                                       \
+    "wrfsbase %rdx\n"
 
 __asm__(".text\n"
         ".type native_enter, @function\n"
@@ -89,6 +100,8 @@ __asm__(".text\n"
                                          "popq native_io+128(%rip)\n"
                                          "pushq $2\n"
                                          "popfq\n"
+                                         "mov native_io+192(%rip), %rax\n"
+                                         "wrfsbase %rax\n"
                                          "rdgsbase %rax\n"
                                          "mov %rax, native_io+168(%rip)\n"
                                          "mov native_io+152(%rip), %rdi\n"
@@ -254,10 +267,19 @@ static void clear_ac(void)
                      : "cc", "memory");
 }
 
+/* Handlers come here first, before anything that the C library has a hand in:
+   its thread is where FS is. */
+static inline __attribute__((always_inline)) void own_fs(void)
+{
+    if (native.fault)
+        __asm__ volatile("wrfsbase %0" : : "r"(native_io.fs_of_libc));
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
 
+    own_fs();
     clear_ac();
     (void)info;
     if (native.fault)
@@ -271,6 +293,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
 void native_stop(void *context)
 {
+    own_fs();
     clear_ac();
     if (native.fault)
         leave(context, NATIVE_STOPPED);
@@ -338,6 +361,7 @@ void native_run_at(struct host_state *s, struct host_fault *f, bool compat)
     native_io.far_offset = (uint32_t)s->rip;
     native_io.far_selector = USER_CS32;
     native_io.gs_base = s->gs_base;
+    native_io.fs_base = s->fs_base;
     load_area(s);
     native.rip = s->rip;
     native.fault = f;

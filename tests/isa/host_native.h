@@ -15,6 +15,7 @@ enum { USER_CS = 0x33, USER_CS32 = 0x23, USER_SS = 0x2b };
 /* Registers of both sides. */
 struct host_state {
     uint64_t gpr[16], rip, rflags, gs_base;
+    uint64_t fs_base;             /* 0: the C library's */
     _Alignas(16) uint8_t fx[512]; /* FXSAVE64: x87 and MXCSR count */
     uint64_t k[8];
     _Alignas(64) uint8_t zmm[32][64];

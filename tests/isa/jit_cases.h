@@ -79,7 +79,10 @@ void program_make(struct program *p, struct rng *r, enum case_mode mode,
 /* Registers to start it with. */
 void program_state(const struct program *p, struct x86_state *s,
                    const struct cpu_model *m);
-/* Everything but the program: RAM_SIZE bytes. */
-void program_memory(uint8_t *ram);
+/*
+ * Everything but the program: RAM_SIZE bytes. native: data cannot be run, so
+ * that programs stay what the generator makes them.
+ */
+void program_memory(uint8_t *ram, bool native);
 
 #endif

@@ -26,10 +26,12 @@ static bool map_user_pages(int fd, const uint8_t *memory)
         uint64_t e = entry_of(memory, a);
         void *at = (void *)(uintptr_t)a;
 
+        int may =
+            PROT_READ | (e & 2 ? PROT_WRITE : 0) | (e >> 63 ? 0 : PROT_EXEC);
+
         if ((e & 5) == 5 &&
-            mmap(at, 0x1000, PROT_READ | PROT_EXEC | (e & 2 ? PROT_WRITE : 0),
-                 MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
-                 (off_t)(e & ~0xfffull)) != at)
+            mmap(at, 0x1000, may, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+                 (off_t)(e & 0xfffff000)) != at)
             return false;
     }
     return true;
@@ -122,6 +124,7 @@ static void load(struct host_state *h, const struct x86_state *s)
     h->rip = s->rip;
     h->rflags = s->rflags;
     h->gs_base = s->seg[GS].base;
+    h->fs_base = s->seg[FS].base;
     memcpy(h->fx, s->fxsave, 160);
     store_le32(h->fx + 24, s->mxcsr);
     store_le32(h->fx + 28, 0xffff);

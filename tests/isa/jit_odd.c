@@ -85,7 +85,7 @@ void odd_segment(struct program *p)
 {
     static const uint8_t ops[] = {0x8b, 0x89, 0x03, 0x01, 0x33,
                                   0x39, 0x8a, 0x88, 0x87, 0x11};
-    bool gs = rng_one_in(p->r, 2) || p->native;
+    bool gs = rng_one_in(p->r, 2);
     unsigned reg = free_reg(p);
     struct where w = pick_where(p, 0);
 

@@ -121,7 +121,7 @@ void program_state(const struct program *p, struct x86_state *s,
 
 /* ---- memory ---- */
 
-static void make_tables(uint8_t *ram)
+static void make_tables(uint8_t *ram, bool native)
 {
     uint8_t *pt = ram + TABLES + 0x3000;
 
@@ -134,6 +134,9 @@ static void make_tables(uint8_t *ram)
 
         if (program || data)
             e |= 4;
+        /* Tables run as code would show when their A bits are set. */
+        if ((data && native) || (a < CODE_AT && a != STUBS_AT))
+            e |= 1ull << 63;
         if (a == DATA_RO)
             e &= ~2ull;
         if (a == DATA_KERNEL)
@@ -159,7 +162,7 @@ static void make_gates(uint8_t *ram)
     }
 }
 
-void program_memory(uint8_t *ram)
+void program_memory(uint8_t *ram, bool native)
 {
     static const uint64_t gdt[] = {[KERNEL_CS32 >> 3] = 0x00cf9b000000ffff,
                                    [KERNEL_CS >> 3] = 0x00af9b000000ffff,
@@ -170,7 +173,7 @@ void program_memory(uint8_t *ram)
     struct rng r = {7};
 
     memset(ram, 0, RAM_SIZE);
-    make_tables(ram);
+    make_tables(ram, native);
     make_gates(ram);
     for (unsigned n = 0; n < ARRAY_LEN(gdt); n++)
         store_le64(ram + GDT + n * 8, gdt[n]);

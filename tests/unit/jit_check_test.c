@@ -94,7 +94,7 @@ static int set_up(void **unused)
     assert_int_equal(space_map(vm_env(t.vm)->mem, 0, &t.memory, 0), 0);
     assert_int_equal(space_map(vm_env(t.vm)->io, PORT, &t.port, 0), 0);
     host_mutex_unlock(vm_lock(t.vm));
-    program_memory(t.ram);
+    program_memory(t.ram, false);
     program_state(&p, &t.state, &t.model);
     t.state.rip = CODE_AT;
     t.state.gpr[RDX] = PORT;

@@ -218,15 +218,14 @@ void op_verw(struct cpu *c, const struct insn *i)
     set_zf(c, ok && seg_is_data(&s) && (s.attr & SEG_WRITE));
 }
 
-/* A memory operand must be writable whether or not it is then written. */
+/* As measured, memory must be writable only if it is written. */
 void op_arpl(struct cpu *c, const struct insn *i)
 {
-    struct rmw m = {0};
-    uint64_t to = op_fetch(c, i, 0, &m), from = op_read(c, i, 1);
-    bool lower = sel_rpl((uint16_t)to) < sel_rpl((uint16_t)from);
+    uint64_t to = op_read(c, i, 0);
+    uint64_t rpl = sel_rpl((uint16_t)op_read(c, i, 1));
+    bool lower = sel_rpl((uint16_t)to) < rpl;
 
     if (lower)
-        op_update(c, i, 0, &m,
-                  (to & ~(uint64_t)SEL_RPL) | sel_rpl((uint16_t)from));
+        op_write(c, i, 0, (to & ~(uint64_t)SEL_RPL) | rpl);
     set_zf(c, lower);
 }
