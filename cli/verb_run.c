@@ -41,12 +41,12 @@ struct run {
 static int read_boot_file(const char *option, const char *path, uint64_t limit,
                           struct boot_bytes *out, struct err *e)
 {
-    void *data;
+    const void *data;
     size_t n;
 
     if (!path)
         return 0;
-    if (host_file_read(path, limit, &data, &n, e) < 0)
+    if (host_file_map(path, limit, &data, &n, e) < 0)
         return err_prefix(e, "%s", option);
     *out = (struct boot_bytes){.p = data, .n = n, .name = path};
     return 0;
@@ -294,6 +294,7 @@ static int build(struct run *r)
     r->pc.cmdline = w->append;
     r->pc.entry = w->entry;
     r->pc.audio = w->audio;
+    r->pc.self_unpack = r->engine->native;
     r->pc.debug_exit = w->debug_exit;
     r->pc.test_device = w->test_device;
     r->pc.screen =
@@ -317,6 +318,10 @@ static int build(struct run *r)
         rc = open_display(r);
     if (rc == 0)
         rc = vm_start(r->vm, &r->err);
+    if (rc == 0) { /* until a reset */
+        host_file_idle(r->pc.kernel.p, r->pc.kernel.n);
+        host_file_idle(r->pc.initrd.p, r->pc.initrd.n);
+    }
     if (rc == 0 && r->remote)
         rc = remote_start(r->remote, r->vm, pc, &r->err);
     if (rc == 0)

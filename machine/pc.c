@@ -28,7 +28,10 @@ static int map_ram(struct pc *pc, struct region *r, const char *name,
 {
     if (!size)
         return 0;
-    *r = (struct region){.name = name, .size = size, .ram = pc->env->ram + off};
+    *r = (struct region){.name = name,
+                         .size = size,
+                         .ram = pc->env->ram + off,
+                         .readonly = r == &pc->rom};
     if (!space_map(pc->env->mem, base, r, 0))
         return 0;
     return err_set(e, LE_NOMEM, "no memory left to map the guest's");
@@ -51,10 +54,8 @@ static int map_memory(struct pc *pc, struct err *e)
                     env->ram_low, e);
     if (r || pc->config.firmware.p)
         return r ? r : firmware_map(pc, e);
-    r = map_ram(pc, &pc->rom, "rom", PC_HIGH_RAM_BASE - 0x10000, 0x10000,
-                PC_BIOS_ROM, e);
-    pc->rom.readonly = true;
-    return r;
+    return map_ram(pc, &pc->rom, "rom", PC_HIGH_RAM_BASE - 0x10000, 0x10000,
+                   PC_BIOS_ROM, e);
 }
 
 static void unmap_memory(struct pc *pc)

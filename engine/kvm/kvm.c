@@ -63,6 +63,7 @@ static int kvm_open(struct vm *vm, struct err *e)
     if (!k)
         return err_set(e, LE_NOMEM, "no memory for the kvm engine");
     k->vm = vm;
+    k->opened_at = host_now();
     k->fd = k->host.fd = -1;
     host_mutex_init(&k->lock);
     vm_set_engine_priv(vm, k);
@@ -85,6 +86,7 @@ static int kvm_open(struct vm *vm, struct err *e)
 const struct engine_ops engine_kvm = {
     .name = "kvm",
     .summary = "the host's hardware virtualization, through /dev/kvm",
+    .native = true,
     .probe = kvm_probe,
     .host_cpu = kvm_host_cpu,
     .open = kvm_open,

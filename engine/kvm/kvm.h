@@ -50,6 +50,7 @@ struct kvm_vm {
     struct kvm_host host;
     int fd;
     int signal; /* that gets a vCPU out of the guest */
+    uint64_t opened_at; /* host_now() */
 
     struct host_mutex lock;          /* slots; taken after the machine lock */
     struct kvm_slot *slots;          /* host.max_slots */
@@ -86,7 +87,7 @@ struct kvm_cpu {
     unsigned map_generation; /* of memory, when it went in */
     struct ratelimit log;
     uint64_t exits[KVM_EX_COUNT], exit_ns[KVM_EX_COUNT];
-    uint64_t user_msrs; /* refused */
+    uint64_t start_ns, start_cpu_ns; /* see kvm_note_start() */
     int stats_fd;
 };
 
@@ -131,6 +132,9 @@ bool kvm_exit(struct kvm_cpu *c, enum stop *stop);
 enum stop kvm_fault(struct kvm_cpu *c, const char *format, ...) PRINTF(2, 3);
 
 /* --- stats.c --- */
+/* Before the first instruction: the time since the engine was opened, and what
+   the process has had of CPUs since it was started. */
+void kvm_note_start(struct kvm_cpu *c);
 void kvm_stats(struct vcpu *v,
                void (*emit)(void *ctx, const char *name, uint64_t value),
                void *ctx);

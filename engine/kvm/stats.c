@@ -1,6 +1,7 @@
 /* Counters for --stats: ours, and what the kernel counts of a vCPU. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -71,6 +72,15 @@ static void read_kernel(int fd, emit_fn emit, void *ctx)
     }
 }
 
+void kvm_note_start(struct kvm_cpu *c)
+{
+    struct timespec t = {0};
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    c->start_ns = host_now() - c->vm->opened_at;
+    c->start_cpu_ns = (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
 void kvm_stats(struct vcpu *v,
                void (*emit)(void *ctx, const char *name, uint64_t value),
                void *ctx)
@@ -84,5 +94,7 @@ void kvm_stats(struct vcpu *v,
         snprintf(name, sizeof name, "ns_%s", kinds[n]);
         emit(ctx, name, c->exit_ns[n]);
     }
+    emit(ctx, "start_ns", c->start_ns);
+    emit(ctx, "start_cpu_ns", c->start_cpu_ns);
     read_kernel(c->stats_fd, emit, ctx);
 }

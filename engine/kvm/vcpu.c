@@ -132,6 +132,8 @@ enum stop kvm_run(struct vcpu *v)
     enum stop stop;
 
     admit_signal(c);
+    if (!c->start_ns)
+        kvm_note_start(c);
     for (;;) {
         uint32_t events;
         int error;

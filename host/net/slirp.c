@@ -33,7 +33,27 @@ struct backend *slirp_backend(const struct net_options *o,
 
 #include "base/inet.h"
 #include "host/net/queue.h"
+#include "host/posix/library.h"
 #include "host/posix/loop.h"
+
+struct library {
+    LIBRARY_MEMBER(slirp_new)
+    LIBRARY_MEMBER(slirp_cleanup)
+    LIBRARY_MEMBER(slirp_input)
+    LIBRARY_MEMBER(slirp_pollfds_fill)
+    LIBRARY_MEMBER(slirp_pollfds_poll)
+    LIBRARY_MEMBER(slirp_add_hostfwd)
+};
+
+static const struct library_row library[] = {
+    LIBRARY_ROW(library, slirp_new),
+    LIBRARY_ROW(library, slirp_cleanup),
+    LIBRARY_ROW(library, slirp_input),
+    LIBRARY_ROW(library, slirp_pollfds_fill),
+    LIBRARY_ROW(library, slirp_pollfds_poll),
+    LIBRARY_ROW(library, slirp_add_hostfwd),
+    {0},
+};
 
 struct socket {
     struct watch watch;
@@ -46,6 +66,7 @@ struct socket {
 struct user {
     struct backend b; /* first */
     Slirp *slirp;
+    struct library lib;
     struct queue queue;
     bool card_waits; /* for us to go on: it refused a frame */
     struct work turn_work;
@@ -180,7 +201,7 @@ static void watch_all(struct user *u)
     uint32_t ms = UINT32_MAX;
     bool hold = holds_back(u);
 
-    slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
+    u->lib.slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
     for (int fd = 0; fd < u->nsockets; fd++) {
         struct socket *s = u->socket[fd];
         if (!s)
@@ -202,7 +223,7 @@ static void turn(void *ctx)
 {
     struct user *u = ctx;
 
-    slirp_pollfds_poll(u->slirp, 0, get_ready, u);
+    u->lib.slirp_pollfds_poll(u->slirp, 0, get_ready, u);
     deliver(u);
     watch_all(u);
 }
@@ -217,7 +238,7 @@ static bool user_send(void *endpoint, const struct net_frame *f)
     spans_read(f->sg, f->nsg, 0, u->out, f->bytes);
     if (o->flags & NET_CSUM_PARTIAL)
         inet_complete(u->out, f->bytes, o->csum_start, o->csum_offset);
-    slirp_input(u->slirp, u->out, (int)f->bytes);
+    u->lib.slirp_input(u->slirp, u->out, (int)f->bytes);
     take_turn(u);
     return true;
 }
@@ -343,7 +364,8 @@ static int add_forward(struct user *u, const struct net_forward *f,
 
     memcpy(&host, a, sizeof host);
     errno = 0;
-    if (slirp_add_hostfwd(u->slirp, f->udp, host, f->host, any, f->guest) == 0)
+    if (u->lib.slirp_add_hostfwd(u->slirp, f->udp, host, f->host, any,
+                                 f->guest) == 0)
         return 0;
     return err_set(e, errno == EADDRINUSE ? LE_BUSY : LE_ACCESS,
                    "user: fwd=%s:%u.%u.%u.%u:%u: the host does not give that "
@@ -355,12 +377,15 @@ static int add_forward(struct user *u, const struct net_forward *f,
 static int start(struct user *u, const struct net_options *o, struct err *e)
 {
     SlirpConfig c = user_config(o);
+    int rc = library_load("libslirp.so.0", "libslirp0", library, &u->lib, e);
 
-    u->slirp = slirp_new(&c, &callbacks, u);
+    if (rc < 0)
+        return err_prefix(e, "user");
+    u->slirp = u->lib.slirp_new(&c, &callbacks, u);
     if (!u->slirp)
         return err_set(e, LE_NOMEM, "user: libslirp does not start");
     for (unsigned i = 0; i < o->nforwards; i++) {
-        int rc = add_forward(u, &o->forward[i], e);
+        rc = add_forward(u, &o->forward[i], e);
         if (rc < 0)
             return rc;
     }
@@ -374,7 +399,7 @@ static void user_close(struct backend *b)
 
     host_mutex_lock(b->env.lock);
     if (u->slirp)
-        slirp_cleanup(u->slirp);
+        u->lib.slirp_cleanup(u->slirp);
     timer_cancel(&u->wake);
     work_cancel(b->env.loop, &u->turn_work);
     for (int fd = 0; fd < u->nsockets; fd++)

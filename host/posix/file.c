@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,45 +62,76 @@ static int read_all(int fd, const char *path, uint8_t *to, size_t n,
     return 0;
 }
 
-static int read_open(int fd, const char *path, uint64_t limit, void **data,
-                     size_t *n, struct err *e)
+/* Read-only, so that the pages are the file's. */
+static int map_all(int fd, const char *path, void **data, size_t n,
+                   struct err *e)
 {
-    struct stat st;
-    void *p;
-    int rc;
+    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
 
-    if (fstat(fd, &st))
+    if (p == MAP_FAILED)
         return err_errno(e, errno, path);
-    rc = check_file(path, &st, limit, e);
-    if (rc)
-        return rc;
-    p = host_ram_alloc((size_t)st.st_size);
-    if (!p)
-        return err_set(e, LE_NOMEM, "%s: the host has no memory left for it",
-                       path);
-    rc = read_all(fd, path, p, (size_t)st.st_size, e);
-    if (rc) {
-        host_ram_free(p, (size_t)st.st_size);
-        return rc;
-    }
     *data = p;
-    *n = (size_t)st.st_size;
     return 0;
 }
 
-int host_file_read(const char *path, uint64_t limit, void **data, size_t *n,
-                   struct err *e)
+static int read_copy(int fd, const char *path, void **data, size_t n,
+                     struct err *e)
+{
+    void *p = host_ram_alloc(n);
+    int rc;
+
+    if (!p)
+        return err_set(e, LE_NOMEM, "%s: the host has no memory left for it",
+                       path);
+    rc = read_all(fd, path, p, n, e);
+    if (rc)
+        host_ram_free(p, n);
+    else
+        *data = p;
+    return rc;
+}
+
+static int open_whole(const char *path, uint64_t limit, bool map, void **data,
+                      size_t *n, struct err *e)
 {
     /* Not to wait for the writer of a FIFO, which is refused anyway. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+    struct stat st;
 
     *data = NULL;
     *n = 0;
     if (fd < 0)
         return err_errno(e, errno, path);
-    rc = read_open(fd, path, limit, data, n, e);
+    rc = fstat(fd, &st) ? err_errno(e, errno, path)
+                        : check_file(path, &st, limit, e);
+    if (!rc)
+        rc = (map ? map_all : read_copy)(fd, path, data, (size_t)st.st_size, e);
+    if (!rc)
+        *n = (size_t)st.st_size;
     close(fd);
     return rc;
+}
+
+int host_file_read(const char *path, uint64_t limit, void **data, size_t *n,
+                   struct err *e)
+{
+    return open_whole(path, limit, false, data, n, e);
+}
+
+int host_file_map(const char *path, uint64_t limit, const void **data,
+                  size_t *n, struct err *e)
+{
+    void *p;
+    int rc = open_whole(path, limit, true, &p, n, e);
+
+    *data = p;
+    return rc;
+}
+
+void host_file_idle(const void *data, size_t n)
+{
+    if (data)
+        madvise((void *)(uintptr_t)data, n, MADV_DONTNEED);
 }
 
 void host_file_free(void *data, size_t n)

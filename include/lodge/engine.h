@@ -106,6 +106,7 @@ struct irqchip_ops {
 
 struct engine_ops {
     const char *name, *summary;
+    bool native; /* guest code runs as fast as Lodge's own */
     /* 0 when this host can run it; else -LE_* with caps->why. */
     int (*probe)(struct engine_caps *out);
     /* What CPU guests can have (x86/cpuid.h); NULL: what x86/ can run here. */

@@ -123,6 +123,15 @@ void host_random(void *buf, size_t n); /* cryptographic quality; never fails */
 int host_file_read(const char *path, uint64_t limit, void **data, size_t *n,
                    struct err *e);
 void host_file_free(void *data, size_t n);
+/*
+ * Likewise, for large files that are only looked at: the bytes are the file's
+ * own, so nothing is copied, and whoever overwrites the file changes them.
+ * idle: not needed for a while; their memory goes back to the host until they
+ * are read again.
+ */
+int host_file_map(const char *path, uint64_t limit, const void **data,
+                  size_t *n, struct err *e);
+void host_file_idle(const void *data, size_t n);
 
 /*
  * Compressed data: the formats of kernel images and initrds. PACK_LZ4 is

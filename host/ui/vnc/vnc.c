@@ -16,6 +16,7 @@
 
 #include <rfb/rfb.h>
 
+#include "host/posix/library.h"
 #include "host/ui/kinds.h"
 #include "host/ui/vnc/address.h"
 #include "host/ui/vnc/keys.h"
@@ -29,7 +30,43 @@ enum {
     PATIENCE_MS = 2000, /* with a viewer that does not read */
 };
 
+struct library {
+    LIBRARY_MEMBER(rfbClientIteratorNext)
+    LIBRARY_MEMBER(rfbGetClientIterator)
+    LIBRARY_MEMBER(rfbGetScreen)
+    LIBRARY_MEMBER(rfbMarkRectAsModified)
+    LIBRARY_MEMBER(rfbNewClient)
+    LIBRARY_MEMBER(rfbNewFramebuffer)
+    LIBRARY_MEMBER(rfbProcessEvents)
+    LIBRARY_MEMBER(rfbReleaseClientIterator)
+    LIBRARY_MEMBER(rfbScreenCleanup)
+    LIBRARY_MEMBER(rfbShutdownServer)
+    LIBRARY_MEMBER(rfbInitServerWithPthreadsAndZRLE)
+    LIBRARY_MEMBER(rfbLog)
+    LIBRARY_MEMBER(rfbErr)
+    LIBRARY_MEMBER(rfbCheckPasswordByList)
+};
+
+static const struct library_row library[] = {
+    LIBRARY_ROW(library, rfbClientIteratorNext),
+    LIBRARY_ROW(library, rfbGetClientIterator),
+    LIBRARY_ROW(library, rfbGetScreen),
+    LIBRARY_ROW(library, rfbMarkRectAsModified),
+    LIBRARY_ROW(library, rfbNewClient),
+    LIBRARY_ROW(library, rfbNewFramebuffer),
+    LIBRARY_ROW(library, rfbProcessEvents),
+    LIBRARY_ROW(library, rfbReleaseClientIterator),
+    LIBRARY_ROW(library, rfbScreenCleanup),
+    LIBRARY_ROW(library, rfbShutdownServer),
+    LIBRARY_ROW(library, rfbInitServerWithPthreadsAndZRLE),
+    LIBRARY_ROW(library, rfbLog),
+    LIBRARY_ROW(library, rfbErr),
+    LIBRARY_ROW(library, rfbCheckPasswordByList),
+    {0},
+};
+
 struct vnc {
+    struct library lib;
     struct ui ui;
     struct ui_env env;
     struct vnc_address where;
@@ -126,7 +163,7 @@ static void accept_viewer(struct vnc *v)
     int fd = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd >= 0 && v->viewers < VIEWERS)
-        rfbNewClient(v->screen, fd); /* closes it when it fails */
+        v->lib.rfbNewClient(v->screen, fd); /* closes it when it fails */
     else if (fd >= 0)
         close(fd);
 }
@@ -134,18 +171,19 @@ static void accept_viewer(struct vnc *v)
 /* --- the picture --- */
 
 /* Ours is 0x00RRGGBB, which a new picture makes libvncserver forget. */
-static void set_format(rfbScreenInfo *s)
+static void set_format(struct vnc *v)
 {
+    rfbScreenInfo *s = v->screen;
     rfbClientRec *c;
     rfbClientIteratorPtr i;
 
     s->serverFormat.redShift = 16;
     s->serverFormat.greenShift = 8;
     s->serverFormat.blueShift = 0;
-    i = rfbGetClientIterator(s);
-    while ((c = rfbClientIteratorNext(i)))
+    i = v->lib.rfbGetClientIterator(s);
+    while ((c = v->lib.rfbClientIteratorNext(i)))
         s->setTranslateFunction(c);
-    rfbReleaseClientIterator(i);
+    v->lib.rfbReleaseClientIterator(i);
 }
 
 /* A picture of another size. False: no memory for it; the old one stays. */
@@ -161,9 +199,9 @@ static bool resize(struct vnc *v, unsigned width, unsigned height)
                                           .width = width,
                                           .height = height};
     v->x = v->y = -1;
-    rfbNewFramebuffer(v->screen, (char *)pixels, (int)width, (int)height, 8, 3,
-                      4);
-    set_format(v->screen);
+    v->lib.rfbNewFramebuffer(v->screen, (char *)pixels, (int)width, (int)height,
+                             8, 3, 4);
+    set_format(v);
     free(old);
     return true;
 }
@@ -197,9 +235,9 @@ static void look(struct vnc *v)
                       r, RECTS);
         host_mutex_unlock(v->env.lock);
         for (int i = 0; i < n; i++)
-            rfbMarkRectAsModified(v->screen, (int)r[i].x, (int)r[i].y,
-                                  (int)(r[i].x + r[i].w),
-                                  (int)(r[i].y + r[i].h));
+            v->lib.rfbMarkRectAsModified(v->screen, (int)r[i].x, (int)r[i].y,
+                                         (int)(r[i].x + r[i].w),
+                                         (int)(r[i].y + r[i].h));
         if (n == DISPLAY_STALE)
             return;
     }
@@ -225,8 +263,8 @@ static void serve_viewers(struct vnc *v)
         v->next = now + FRAME_NS;
         now = host_now();
     }
-    rfbProcessEvents(v->screen,
-                     v->next > now ? (long)((v->next - now) / 1000) : 0);
+    v->lib.rfbProcessEvents(v->screen,
+                            v->next > now ? (long)((v->next - now) / 1000) : 0);
 }
 
 static void vnc_main(void *ctx)
@@ -259,9 +297,9 @@ static void quiet(const char *format, ...)
 static void vnc_free(struct vnc *v)
 {
     if (v->screen) {
-        rfbShutdownServer(v->screen, TRUE);
+        v->lib.rfbShutdownServer(v->screen, TRUE);
         v->screen->frameBuffer = NULL;
-        rfbScreenCleanup(v->screen);
+        v->lib.rfbScreenCleanup(v->screen);
     }
     if (v->fd >= 0)
         close(v->fd);
@@ -307,9 +345,13 @@ int vnc_check(const char *arg, const struct ui_env *env, struct err *e)
 static int make_screen(struct vnc *v, struct err *e)
 {
     rfbScreenInfo *s;
+    int rc =
+        library_load("libvncserver.so.1", "libvncserver1", library, &v->lib, e);
 
-    rfbLog = rfbErr = quiet;
-    s = v->screen = rfbGetScreen(NULL, NULL, 640, 480, 8, 3, 4);
+    if (rc)
+        return rc;
+    *v->lib.rfbLog = *v->lib.rfbErr = quiet;
+    s = v->screen = v->lib.rfbGetScreen(NULL, NULL, 640, 480, 8, 3, 4);
     if (!s)
         return err_set(e, LE_NOMEM, "the host has no memory left");
     s->port = s->ipv6port = 0; /* we listen ourselves */
@@ -326,9 +368,9 @@ static int make_screen(struct vnc *v, struct err *e)
     if (v->password[0]) {
         v->passwords[0] = v->password;
         s->authPasswdData = v->passwords;
-        s->passwordCheck = rfbCheckPasswordByList;
+        s->passwordCheck = v->lib.rfbCheckPasswordByList;
     }
-    rfbInitServer(s);
+    v->lib.rfbInitServerWithPthreadsAndZRLE(s);
     return resize(v, 640, 480)
                ? 0
                : err_set(e, LE_NOMEM, "the host has no memory left");
