@@ -241,6 +241,77 @@ static void over_the_edge(void)
           HOT + HOT * 0x20001 + HOT * (HOT - 1) / 2 + HOT * 8);
 }
 
+static void vga_register(uint16_t port, uint8_t index, uint8_t v)
+{
+    outb(port, index);
+    outb(port + 1, v);
+}
+
+/*
+ * mov eax, imm32; ret in the memory of a VGA, all planes at once: what looks
+ * like RAM is a device's doing.
+ */
+static void in_a_device(void)
+{
+    volatile uint8_t *vga = (uint8_t *)0xa0000ul;
+    static const uint8_t code[] = {0xb8, 0, 0, 0, 0, 0xc3};
+    uint32_t sum = 0;
+
+    outb(0x3c2, 0x03);              /* memory on */
+    vga_register(0x3c4, 2, 0x0f);   /* write to all planes, */
+    vga_register(0x3c4, 4, 0x06);   /* one after another */
+    for (uint8_t n = 0; n < 6; n++) /* as they come: no set/reset, no rotation,
+                                       read plane 0, write mode 0 */
+        vga_register(0x3ce, n, 0);
+    vga_register(0x3ce, 6, 0x05); /* at 0xa0000, graphics */
+    vga_register(0x3ce, 8, 0xff);
+    for (unsigned n = 0; n < sizeof code; n++)
+        vga[n] = code[n];
+    for (unsigned n = 0; n < HOT; n++) {
+        vga[2] = (uint8_t)n;
+        sum += call((void *)(uintptr_t)vga) >> 8;
+    }
+    check("code in a device", sum, HOT * (HOT - 1) / 2);
+}
+
+static void loads(void *unused)
+{
+    uint64_t (*fn)(uint64_t, uint64_t) =
+        (uint64_t(*)(uint64_t, uint64_t))(uintptr_t)window(1, 0);
+
+    (void)unused;
+    for (run.done = 0; run.done <= HOT; run.done++)
+        run.sum += fn(run.a[0], run.done < HOT ? 8 * (run.done & 3) : 0x78);
+}
+
+/*
+ * Two loads near each other; a store between them says how far the second one
+ * reaches: at last into a page that is not there.
+ */
+static void changed_displacement(void)
+{
+    static const uint8_t code[] = {
+        0x48, 0x8b, 0x07,               /* mov rax, [rdi] */
+        0x40, 0x88, 0x35, 3,   0, 0, 0, /* mov [rip + 3], sil: */
+        0x48, 0x8b, 0x4f, 0,            /* mov rcx, [rdi + this] */
+        0x48, 0x01, 0xc8, 0xc3          /* add rax, rcx; ret */
+    };
+    uint64_t base = WINDOW + 3 * 4096 - 64;
+
+    memcpy(page[1], code, sizeof code);
+    map(1, (uintptr_t)page[1]);
+    map(2, (uintptr_t)page[2]);
+    map(3, ABSENT);
+    for (uint64_t n = 0; n < 4; n++)
+        memcpy(page[2] + 4096 - 64 + 8 * n, &(uint64_t){n + 1}, 8);
+    run.a[0] = base;
+    run.sum = 0;
+    check("a displacement changed", trap_code(guard(loads, NULL)), 0xe0000);
+    check("its cr2", last.cr2, base + 0x78);
+    check("the loads before", run.done << 32 | run.sum,
+          (uint64_t)HOT << 32 | (HOT + HOT / 4 * 10));
+}
+
 /* Code that goes straight on for 128 KB: adds, stores to memory, a return. */
 static void long_way(void)
 {
@@ -313,6 +384,8 @@ void test_main(void)
     segments();
     middle_of_instructions();
     over_the_edge();
+    in_a_device();
+    changed_displacement();
     long_way();
     many();
 }

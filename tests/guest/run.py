@@ -23,9 +23,21 @@ VARIANTS = {
     'jit-check': ['--check', '--jit-stress', 'eager'],
     'jit-stress': ['--jit-stress', 'small,flush,smc,eager'],
 }
+# Kernels that want a VGA, and how to ask for one.
+WITH_VGA = ['escape']
+VGA = {'qemu': ['-vga', 'std'], 'lodge': ['--display', 'vnc']}
 
 
 def command(args):
+    kind = 'qemu' if args.platform == 'qemu' else 'lodge'
+    return machine(args) + (VGA[kind] if kernel_name(args) in WITH_VGA else [])
+
+
+def kernel_name(args):
+    return os.path.splitext(os.path.basename(args.kernel))[0]
+
+
+def machine(args):
     if args.platform == 'qemu':
         return ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-smp',
                 str(args.cpus), '-m', '64', '-display', 'none', '-nodefaults',
@@ -55,7 +67,7 @@ def offered(args):
 def deviations(args):
     """{check: reason} of this platform and kernel; '*' for the kernel. A check
     may be a pattern: 'ud2, *'."""
-    name = os.path.splitext(os.path.basename(args.kernel))[0]
+    name = kernel_name(args)
     rows = {}
     with open(args.deviations, encoding='ascii') as f:
         for line in f:

@@ -148,7 +148,8 @@ static unsigned end_vector(const struct side *s)
 /* Where does FXSAVE fault, whose bytes may be accessed in any order? */
 static bool near_on_host(const struct fuzz *f)
 {
-    int64_t apart = (int64_t)(f->ref.end.cr2 - f->jit.end.cr2);
+    uint64_t by = f->ref.end.cr2 - f->jit.end.cr2;
+    int64_t apart = f->p.wide ? (int64_t)by : (int32_t)by;
 
     return !f->ref.vm && apart > -512 && apart < 512;
 }
