@@ -112,7 +112,7 @@ static void run_side(struct fuzz *f, struct side *s)
 
     reset_memory(f, s);
     /* Code that changes itself all the time takes the jit longer. */
-    watch_begin(v, s == &f->ref ? 2 : 40);
+    watch_begin(v, s == &f->ref ? 3 : 500);
     if (v) {
         atomic_store(&v->events, 0);
         v->engine->set(v, &f->begin, STATE_ALL);

@@ -48,7 +48,7 @@ void watch_open(void)
     static uint8_t stack[65536];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
     struct sigaction a = {.sa_handler = watch_crash, .sa_flags = SA_ONSTACK};
-    struct itimerval every = {{0, 250000}, {0, 250000}};
+    struct itimerval every = {{0, WATCH_TICK}, {0, WATCH_TICK}};
 
     sigaltstack(&alternative, NULL);
     for (unsigned n = 0; n < sizeof fatal / sizeof fatal[0]; n++)

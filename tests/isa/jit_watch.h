@@ -7,10 +7,10 @@
 void watch_open(void);
 /* What a crash says it happened in. */
 void watch_note(uint64_t seed, uint64_t number);
+enum { WATCH_TICK = 20000 }; /* microseconds */
 /*
- * v runs from now on, or (NULL) code on the host's CPU; after so many quarters
- * of a second of this process's CPU time (the first may be short) it is
- * stopped.
+ * v runs from now on, or (NULL) code on the host's CPU; after so many ticks of
+ * this process's CPU time (the first may be short) it is stopped.
  */
 void watch_begin(struct vcpu *v, unsigned ticks);
 bool watch_end(void); /* true: it was stopped */
