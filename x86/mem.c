@@ -485,28 +485,54 @@ static void itlb_note_nonglobal(struct cpu *c, bool user, unsigned slot)
     c->itlb_nonglobals++;
 }
 
-gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
+static void itlb_fill(struct cpu *c, struct itlb_entry *e, gva_t a,
+                      const struct walk *w)
 {
     bool user = c->s.cpl == 3, readonly;
-    struct itlb_entry *e = &c->itlb[user][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
-    struct walk w;
 
-    if (likely(e->tag == (a & PAGE_MASK))) {
-        *ram = e->ram;
-        return e->gpa;
-    }
-    if (!mmu_walk(c, a, MEM_EXEC, user ? TLB_USER : TLB_KERNEL, false, &w))
-        x86_raise_pf(c, a, w.error);
     e->tag = a & PAGE_MASK;
-    e->gpa = w.gpa & PAGE_MASK;
-    e->global = w.global;
-    if (!w.global && c->itlb_nonglobals <= ITLB_LISTED)
+    e->gpa = w->gpa & PAGE_MASK;
+    e->global = w->global;
+    if (!w->global && c->itlb_nonglobals <= ITLB_LISTED)
         itlb_note_nonglobal(c, user, (unsigned)(e - c->itlb[user]));
-    if (w.size > PAGE_SIZE)
+    if (w->size > PAGE_SIZE)
         c->large_seen |= BIT64((a >> 30) & 63);
-    e->ram = is_apic_page(c, w.gpa) ? NULL : mmu_ram(c, e->gpa, &readonly);
+    e->ram = is_apic_page(c, w->gpa) ? NULL : mmu_ram(c, e->gpa, &readonly);
+}
+
+/* NULL: a page fault, whose error code is w's. */
+static struct itlb_entry *itlb_find(struct cpu *c, gva_t a, struct walk *w)
+{
+    bool user = c->s.cpl == 3;
+    struct itlb_entry *e = &c->itlb[user][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+
+    if (likely(e->tag == (a & PAGE_MASK)))
+        return e;
+    if (!mmu_walk(c, a, MEM_EXEC, user ? TLB_USER : TLB_KERNEL, false, w))
+        return NULL;
+    itlb_fill(c, e, a, w);
+    return e;
+}
+
+gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram)
+{
+    struct walk w;
+    struct itlb_entry *e = itlb_find(c, a, &w);
+
+    if (unlikely(!e))
+        x86_raise_pf(c, a, w.error);
     *ram = e->ram;
     return e->gpa;
+}
+
+bool mem_try_fetch_page(struct cpu *c, gva_t a, gpa_t *page)
+{
+    struct walk w;
+    struct itlb_entry *e = itlb_find(c, a, &w);
+
+    if (e)
+        *page = e->gpa;
+    return e;
 }
 
 bool mem_translate_debug(struct cpu *c, gva_t a, gpa_t *out)

@@ -169,6 +169,8 @@ static inline bool mem_fetch_global(const struct cpu *c, gva_t a)
  * host address of the page (RAM or ROM), or NULL for MMIO.
  */
 gpa_t mem_fetch_page(struct cpu *c, gva_t a, const uint8_t **ram);
+/* The physical page alone; false where mem_fetch_page() would raise. */
+bool mem_try_fetch_page(struct cpu *c, gva_t a, gpa_t *page);
 
 /*
  * A walk without faults or A/D updates, for the debugger and disassembler.

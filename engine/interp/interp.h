@@ -18,7 +18,7 @@ extern const struct engine_ops engine_interp;
 enum {
     BLOCK_INSNS = 32,        /* at most, in one block */
     BLOCK_HASH = 1 << 16,    /* buckets by physical address */
-    BLOCK_JUMPS = 1 << 12,   /* direct-mapped by linear address */
+    BLOCK_JUMPS = 1 << 14,   /* direct-mapped by linear address */
     BLOCK_ARENA = 48u << 20, /* bytes; all blocks go when it is full */
 };
 

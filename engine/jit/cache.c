@@ -83,29 +83,13 @@ static void disconnect(struct jit *j, struct jit_link *l)
 
 /* --- forgetting --- */
 
-void jit_forget_targets(struct jit_cpu *c)
-{
-    for (unsigned slot = 0; slot < JIT_IBTC; slot++) {
-        c->ibtc[slot].code = NULL;
-        atomic_store_explicit(&c->ibtc[slot].tag, ibtc_empty(slot),
-                              memory_order_relaxed);
-    }
-}
-
 static void forget_target(struct jit *j, const struct jit_block *b)
 {
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
         struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
-        struct ibtc_entry *e;
-        unsigned slot;
 
-        if (!c)
-            continue;
-        slot = ibtc_slot(b->rip);
-        e = &c->ibtc[slot];
-        if (e->code == b->checked)
-            atomic_store_explicit(&e->tag, ibtc_empty(slot),
-                                  memory_order_release);
+        if (c)
+            jit_forget_target(c, b);
     }
 }
 
@@ -157,21 +141,20 @@ void jit_flush(struct jit *j)
     memset(j->by_page, 0, sizeof j->by_page);
     memset(j->map_ids, 0, sizeof j->map_ids);
     memset(j->careful, 0, sizeof j->careful);
-    j->nmaps = j->nmodes = 0;
+    j->nmaps = 0;
     j->e.p = j->code_start;
     j->cold.p = j->cold_start;
-    j->meta_used = 0;
+    j->meta_used = JIT_META_FIRST;
     j->epoch++;
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {
         struct jit_cpu *c = vm_vcpu(j->vm, id)->priv;
 
         if (!c)
             continue;
-        jit_forget_targets(c);
+        jit_disown_tables(c);
         memset(c->maps, 0, sizeof c->maps);
         c->nlocal = 0;
         c->exit_link = NULL;
-        memset(c->modes, 0, sizeof c->modes);
         c->stats.flushes++;
     }
 }
@@ -200,7 +183,7 @@ void jit_be_careful(struct jit *j, gpa_t page)
     j->careful[n / 64] |= BIT64(n % 64);
 }
 
-/* --- names for mappings and modes --- */
+/* --- names for mappings --- */
 
 uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user)
 {
@@ -218,15 +201,4 @@ uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user)
         if (m->page == page && m->gpa == gpa && m->user == user)
             return 1 + (uint32_t)(m - j->map_ids);
     }
-}
-
-unsigned jit_mode_id(struct jit *j, uint32_t mode)
-{
-    for (unsigned n = 0; n < j->nmodes; n++)
-        if (j->modes[n] == mode)
-            return n + 1;
-    if (j->nmodes == JIT_MODES)
-        return 0;
-    j->modes[j->nmodes] = mode;
-    return ++j->nmodes;
 }

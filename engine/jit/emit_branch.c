@@ -63,44 +63,31 @@ void emit_fallthrough(struct trans *t, uint64_t target)
     t->ended = true;
 }
 
-/* ji NULL: a target that needs no check. */
-static void leave_unless_zero(struct trans *t, const struct jit_insn *ji)
+/* pext to, from, [rsp + disp] (BMI2) */
+static void emit_pext(struct emit *e, unsigned to, unsigned from, int32_t disp)
 {
-    if (!ji) {
-        e_jcc(t->e, 5, t->j->thunk.exit_s0);
-        return;
-    }
-    trans_stub(t, STUB_INDIRECT, e_jcc_forward(t->e, 5))->insn = ji;
+    e8(e, 0xc4);
+    e8(e, (to & 8 ? 0 : 0x80) | 0x60 | 2);
+    e8(e, 0x80 | (~from & 15) << 3 | 2);
+    e8(e, 0xf5);
+    e_modrm_disp(e, to, H_SP, disp);
 }
 
-void emit_dispatch(struct trans *t, unsigned mode_id, const struct jit_insn *ji)
+void emit_dispatch(struct trans *t, uint32_t mode, const struct jit_insn *ji)
 {
     struct emit *e = t->e;
 
-    e_cmp_mem32(e, H_SP, J_OFF(poll), 0);
-    leave_unless_zero(t, ji);
-    e_rorx(e, S1, S0, 12);
-    e_rr(e, false, 0x31, S0, S1); /* xor S1, S0 */
-    e_rex(e, false, 0, 0, S1);    /* shl S1, 4 */
-    e8(e, 0xc1);
-    e8(e, 0xe0 | (S1 & 7));
-    e8(e, 4);
-    e_alu_imm(e, false, ALU_AND, S1, (JIT_IBTC - 1) << 4);
-    e_mov(e, S2, S0);
-    e_alu_imm(e, true, ALU_XOR, S2, (int32_t)mode_id);
-    e_rx(e, true, 0x3b, S2, H_SP, S1, 0, J_OFF(ibtc));
-    leave_unless_zero(t, ji);
-    /* jmp [ibtc.code] */
-    e_rex(e, false, 0, S1, H_SP);
+    e_mov_imm(e, S2, ji ? (size_t)((const uint8_t *)ji - t->j->meta) : 0);
+    emit_pext(e, S1, S0, J_OFF(target_mask));
+    e_rex(e, false, 0, S1, H_SP); /* jmp [targets + S1 * 8] */
     e8(e, 0xff);
-    e_modrm_sib(e, 4, H_SP, S1, 0,
-                J_OFF(ibtc) + (int32_t)offsetof(struct ibtc_entry, code));
+    e_modrm_sib(e, 4, H_SP, S1, 3, J_OFF(targets[jit_table(mode)]));
     t->ended = true;
 }
 
 static void emit_indirect(struct trans *t, const struct insn *i)
 {
-    emit_dispatch(t, t->mode_id, trans_insn(t, i));
+    emit_dispatch(t, t->next_mode, trans_insn(t, i));
 }
 
 /* --- the stack --- */

@@ -115,6 +115,14 @@ static void need_smap(struct trans *t, const struct jit_insn *ji)
     body_if(t, ji, smap_now(t) ? 4 : 5);
 }
 
+/* The targets of the mode that begins must be those that the vCPU has. */
+static void need_table(struct trans *t, const struct jit_insn *ji,
+                       uint32_t mode)
+{
+    e_cmp_mem32(t->e, H_SP, J_OFF(table_mode[jit_table(mode)]), (int32_t)mode);
+    body_if(t, ji, 5);
+}
+
 /* STAR's selectors must be so, too, and EFER.SCE be set. */
 static const struct jit_insn *begin(struct trans *t, const struct insn *i)
 {
@@ -142,6 +150,7 @@ bool emit_syscall(struct trans *t, const struct insn *i)
     struct emit *e = t->e;
 
     need_smap(t, ji);
+    need_table(t, ji, mode);
     flags_image(t);
     e_rm(e, false, OP_MOV_LOAD, S1, H_SP, C_OFF(s.fmask));
     e_rex(e, true, 0, 0, S1); /* not S1 */
@@ -160,7 +169,7 @@ bool emit_syscall(struct trans *t, const struct insn *i)
     set_flags(t);
     enter_privilege(t, sel, (sel & ~(unsigned)SEL_RPL) + 8, 0, mode);
     e_load(e, S0, H_SP, C_OFF(s.lstar));
-    emit_dispatch(t, jit_mode_id(t->j, mode), NULL);
+    emit_dispatch(t, mode, NULL);
     return true;
 }
 
@@ -182,6 +191,7 @@ bool emit_sysret(struct trans *t, const struct insn *i)
     if (i->osize != 8)
         return false;
     ji = begin(t, i);
+    need_table(t, ji, mode);
     emit_canonical(t, S0, H_CX);
     body_if(t, ji, 5);
     e_rr(e, false, OP_MOV_STORE, emit_get(t, R11, S1), S1);
@@ -194,7 +204,7 @@ bool emit_sysret(struct trans *t, const struct insn *i)
     set_flags(t);
     enter_privilege(t, (sel + 16) & 0xffff, (sel + 8) & 0xffff, 3, mode);
     leave_for_pending(t);
-    emit_dispatch(t, jit_mode_id(t->j, mode), NULL);
+    emit_dispatch(t, mode, NULL);
     return true;
 }
 
@@ -203,15 +213,21 @@ bool emit_sysret(struct trans *t, const struct insn *i)
 static bool emit_ac(struct trans *t, const struct insn *i, bool set,
                     enum tlb_mode to)
 {
-    flags_yield(t, flags_needed(t, i));
+    const struct jit_insn *ji = trans_insn(t, i);
+    uint32_t mode = mode_at(t, 0, to);
+
+    if (t->in_eflags && !t->in_slot)
+        flags_save(t); /* for the body */
+    t->in_eflags = false;
+    need_table(t, ji, mode);
     if (!set && (t->next_mode >> 24 & 3) == TLB_KERNEL)
-        need_smap(t, trans_insn(t, i));
+        need_smap(t, ji);
     if (set)
         change_mem32(t, ALU_OR, C_OFF(s.rflags), FLAG_AC);
     else
         change_mem32(t, ALU_AND, C_OFF(s.rflags), ~(uint32_t)FLAG_AC);
     set_tlb_mode(t, to);
-    t->next_mode = mode_at(t, 0, to);
+    t->next_mode = mode;
     emit_fallthrough(t, next_rip(t, i));
     return true;
 }

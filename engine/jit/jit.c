@@ -48,6 +48,7 @@ static void open_code(struct jit *j)
 static void tune(struct jit *j)
 {
     j->tuning = vm_tuning(j->vm);
+    j->meta_used = JIT_META_FIRST;
     j->meta_size = JIT_META;
     j->heat = j->tuning->stress & STRESS_EAGER ? 0 : JIT_HEAT;
     if (j->tuning->stress & STRESS_SMALL) {
@@ -206,7 +207,8 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->stack_bytes = bytes;
     j->host_mxcsr = 0x1f80;
     j->sti_rip = ~0ull;
-    jit_forget_targets(j);
+    jit_disown_tables(j);
+    jit_uninterrupt(j);
     j->ic.cpu.code_written = code_written;
     j->chance = j->jit->tuning->seed + v->id;
     if (j->jit->check)
@@ -230,7 +232,7 @@ static void jit_kick(struct vcpu *v)
     struct jit_cpu *j = v->priv;
 
     if (j)
-        atomic_store(&j->poll, 1);
+        jit_interrupt(j);
 }
 
 /* --- translated code when nobody else is in it --- */
@@ -263,7 +265,7 @@ void jit_flush_world(struct jit_cpu *self)
         if (!other || other == self)
             continue;
         while (atomic_load(&other->in_code)) {
-            atomic_store(&other->poll, 1);
+            jit_interrupt(other);
             jit_host_relax();
         }
     }
@@ -277,8 +279,7 @@ void jit_flush_world(struct jit_cpu *self)
 static bool has_room(const struct jit *j)
 {
     return j->e.end - j->e.p > JIT_ROOM && j->cold.end - j->cold.p > JIT_ROOM &&
-           j->meta_size - j->meta_used > JIT_ROOM &&
-           j->nmaps < JIT_MAP_IDS / 2 && j->nmodes < JIT_MODES - 4;
+           j->meta_size - j->meta_used > JIT_ROOM && j->nmaps < JIT_MAP_IDS / 2;
 }
 
 /* --- the loop --- */
@@ -417,29 +418,9 @@ static bool is_alive(const struct jit_cpu *j, const struct jit_block *b)
     return j->epoch == j->jit->epoch && !b->dead;
 }
 
-/* The slot for modes like this one. */
-static unsigned mode_slot(uint32_t mode)
-{
-    return mode >> 24 & (ARRAY_LEN(((struct jit_cpu *)0)->modes) - 1);
-}
-
-static uint32_t mode_tag(struct jit_cpu *j, uint32_t mode)
-{
-    unsigned n = mode_slot(mode);
-
-    if (j->modes[n].mode != mode || !j->modes[n].tag) {
-        j->modes[n].mode = mode;
-        j->modes[n].tag = jit_mode_id(j->jit, mode);
-    }
-    return j->modes[n].tag;
-}
-
 /* What makes the next jump to b short. */
 static void remember(struct jit_cpu *j, struct jit_block *b)
 {
-    unsigned at = ibtc_slot(b->rip);
-    struct ibtc_entry *e = &j->ibtc[at];
-
     host_mutex_lock(&j->jit->lock);
     if (is_alive(j, b)) {
         if (j->exit_link) {
@@ -447,12 +428,8 @@ static void remember(struct jit_cpu *j, struct jit_block *b)
             jit_connect(j->jit, j->exit_link, b);
         }
         map_pages(j, b);
-        if (!(b->mode & MODE_ALONE)) {
-            e->code = b->checked;
-            /* The loop checks one page only. */
-            j->ibtc_map[at] = b->npages == 1 ? b->map_id[0] : UINT32_MAX;
-            e->tag = b->rip ^ mode_tag(j, b->mode);
-        }
+        if (!(b->mode & MODE_ALONE))
+            jit_set_target(j, b);
     }
     host_mutex_unlock(&j->jit->lock);
 }
@@ -490,6 +467,17 @@ static bool run_if_cold(struct jit_cpu *j)
     return true;
 }
 
+/* Without the lock; a flush meanwhile shows in the epoch. */
+static struct jit_block *find_recent(struct jit_cpu *j, uint32_t mode,
+                                     gpa_t page)
+{
+    struct jit_block *b;
+
+    j->epoch = __atomic_load_n(&j->jit->epoch, __ATOMIC_ACQUIRE);
+    b = jit_recent(j, mode, j->ic.cpu.s.rip);
+    return b && b->npages == 1 && b->pages[0].page == page ? b : NULL;
+}
+
 static struct jit_block *lookup(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
@@ -508,6 +496,9 @@ static struct jit_block *lookup(struct jit_cpu *j)
     else if (run_if_cold(j))
         return NULL;
     gpa = mem_fetch_page(c, c->s.rip, &page);
+    b = find_recent(j, mode, gpa);
+    if (b)
+        return b;
     j->stats.lookups++;
     if (unlikely(j->jit->tuning->stress != 0))
         jit_stress(j, gpa);
@@ -529,12 +520,16 @@ static struct jit_block *lookup(struct jit_cpu *j)
  * An indirect branch found no target. To a non-canonical one it faults, with
  * rsp as it was before.
  */
-static void check_target(struct cpu *c, const struct jit_insn *ji)
+static void check_target(struct jit_cpu *j)
 {
-    op_fn body = insn_opcode(&ji->i)->body;
+    struct cpu *c = &j->ic.cpu;
+    const struct jit_insn *ji = (const void *)(j->jit->meta + j->missed_insn);
+    op_fn body;
 
-    if (!in_code64(c) || (uint64_t)sign_extend(c->s.rip, 48) == c->s.rip)
+    if (!j->missed_insn || !in_code64(c) ||
+        (uint64_t)sign_extend(c->s.rip, 48) == c->s.rip)
         return;
+    body = insn_opcode(&ji->i)->body;
     if (body == op_ret)
         c->s.gpr[RSP] -=
             8 + (ji->i.opnd[0].kind == OPND_IMM ? (uint16_t)ji->i.imm : 0);
@@ -551,20 +546,21 @@ void jit_run_code(struct jit_cpu *j, const uint8_t *code)
 
     j->ic.running = NULL; /* another may have its memory by now */
     j->exit_link = NULL;
-    j->exit_insn = NULL;
+    j->missed = false;
     j->flags = jit_flags_from_rflags(flags_get(c));
     j->jit->thunk.enter(c, code);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
     j->stats.exits++;
     j->stats.exits_unlinked += j->exit_link != NULL;
-    if (j->exit_insn) {
+    if (j->missed) {
         j->stats.exits_indirect++;
-        check_target(c, j->exit_insn);
+        check_target(j);
     }
 }
 
 static void run_translated(struct jit_cpu *j, struct jit_block *b)
 {
+    jit_own_table(j, b->mode & ~MODE_ALONE);
     if (unlikely(j->jit->check != NULL)) {
         map_pages(j, b);
         check_block(j, b);
@@ -578,23 +574,49 @@ static void run_translated(struct jit_cpu *j, struct jit_block *b)
 }
 
 /*
- * Where the last indirect branch to s.rip went, if its page is still mapped so:
- * most exits go on there, without a lock or a search. in_code is set.
+ * Where an indirect branch to s.rip would go: most exits go on there, without a
+ * lock or a search. in_code is set.
  */
 static const uint8_t *remembered(struct jit_cpu *j)
 {
     struct cpu *c = &j->ic.cpu;
-    uint32_t mode = jit_mode(c);
-    unsigned at = ibtc_slot(c->s.rip), n = mode_slot(mode);
-    const struct ibtc_entry *e = &j->ibtc[at];
+    const uint8_t *code = jit_target(j, jit_mode(c), c->s.rip);
 
-    if (j->modes[n].mode != mode || !j->modes[n].tag ||
-        atomic_load_explicit(&e->tag, memory_order_acquire) !=
-            (c->s.rip ^ j->modes[n].tag) ||
-        j->maps[jit_map_slot(c->s.rip & PAGE_MASK)] != j->ibtc_map[at])
+    j->stats.reentries += code != NULL;
+    return code;
+}
+
+static bool is_mapped(struct jit_cpu *j, const struct jit_block *b, unsigned n)
+{
+    gva_t page = jit_block_page(b, n);
+    gpa_t gpa;
+
+    if (j->maps[jit_map_slot(page)] == b->map_id[n])
+        return true;
+    if (!mem_try_fetch_page(&j->ic.cpu, page, &gpa) || gpa != b->pages[n].page)
+        return false;
+    map_page(j, page, b->map_id[n]);
+    return true;
+}
+
+/*
+ * The block at s.rip, if it ran here lately: for targets that had to share
+ * their entry, and pages whose mapping was not known. in_code is set.
+ */
+static const uint8_t *recall(struct jit_cpu *j)
+{
+    struct cpu *c = &j->ic.cpu;
+    struct jit_block *b = jit_recent(j, jit_mode(c), c->s.rip);
+
+    if (!b)
         return NULL;
-    j->stats.reentries++;
-    return e->code;
+    jit_own_table(j, b->mode);
+    for (unsigned n = 0; n < b->npages; n++)
+        if (!is_mapped(j, b, n))
+            return NULL;
+    jit_set_target(j, b);
+    j->stats.recalls++;
+    return b->code;
 }
 
 static bool run_remembered(struct jit_cpu *j)
@@ -604,7 +626,7 @@ static bool run_remembered(struct jit_cpu *j)
     if (j->exit_link)
         return false;
     enter_code(j);
-    code = remembered(j);
+    code = j->missed ? recall(j) : remembered(j);
     if (code)
         jit_run_code(j, code);
     atomic_store(&j->in_code, false);
@@ -623,6 +645,19 @@ const uint8_t *jit_resume(struct cpu *c)
     if (j->maps_generation != c->tlb_generation)
         follow_flushes(j);
     return remembered(j);
+}
+
+const uint8_t *jit_missed(struct cpu *c)
+{
+    struct jit_cpu *j = jit_of(c);
+    const uint8_t *code = NULL;
+
+    if (j->maps_generation != c->tlb_generation)
+        follow_flushes(j);
+    if (!j->jit->check && !atomic_load_explicit(&j->poll, memory_order_relaxed))
+        code = recall(j);
+    j->missed = !code;
+    return code;
 }
 
 static void step(struct jit_cpu *j)
@@ -676,7 +711,7 @@ static enum stop loop(struct jit_cpu *j)
         if (unlikely(j->jit->check != NULL))
             check_turn(j);
         if (!after_sti(j)) {
-            atomic_store(&j->poll, 0); /* before the events are looked at */
+            jit_uninterrupt(j); /* before the events are looked at */
             j->pending =
                 atomic_load_explicit(&c->vcpu->events, memory_order_relaxed);
             if (j->pending | (uint32_t)c->s.activity | !!c->s.pending_db)

@@ -32,16 +32,18 @@ enum {
     JIT_HEAT = 8,          /* interpreted this often before translation */
     JIT_CODE = 128u << 20, /* bytes of code memory */
     JIT_META = 128u << 20, /* bytes of what describes it */
+    JIT_META_FIRST = 16,   /* offset 0 stands for none */
     JIT_ROOM = 128u << 10, /* at least, of each, for one block */
     JIT_SMALL = 1u << 20,  /* of both, under stress */
     JIT_HASH = 1 << 18,
-    JIT_PAGES = 1 << 14, /* buckets of blocks by physical page */
-    JIT_IBTC = 1 << 16,  /* indirect branch targets, by RIP */
-    JIT_MAPS = 1 << 12,  /* code pages whose mapping was checked */
+    JIT_PAGES = 1 << 14,   /* buckets of blocks by physical page */
+    JIT_TARGETS = 1 << 17, /* of indirect branches, by bits of RIP: */
+    JIT_TABLES = 4,        /* for so many kinds of mode */
+    JIT_RECENT = 1 << 16,  /* blocks that were run, by RIP */
+    JIT_MAPS = 1 << 14,    /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
     JIT_CAREFUL = 1 << 14,
-    JIT_MODES = 1 << 11,
     TRACE_INSNS = 64, /* translated as one, at most */
     JIT_STACK = 256u << 10,
     JIT_ROWS = 4096, /* of the opcode table, at most */
@@ -80,6 +82,7 @@ struct jit_block {
     const uint8_t *code;      /* rx: entry when the first page is known to be
                                  mapped so */
     const uint8_t *checked;   /* rx: entry that checks it */
+    const uint8_t *indirect;  /* rx: entry that checks S0, too: is it rip? */
     struct jit_link *incoming;
     struct jit_link out[2];
     struct jit_link *more; /* out of groups that did not fit */
@@ -107,16 +110,6 @@ enum {
     FP_XMM_ONLY = 4, /* to fp_load: nothing but zeros above XMM0 to XMM15 */
 };
 
-/*
- * tag: RIP XOR the mode's id (1 to 4095). Unique, canonical or not: the slot
- * and the bits above 11 give RIP's low bits back, so that nothing is left to
- * choose but the id.
- */
-struct ibtc_entry {
-    _Atomic uint64_t tag;
-    const uint8_t *code;
-};
-
 /* What helpers tell the thunk that called them. */
 enum jit_result {
     JIT_RETRY, /* memory: the TLB has it now */
@@ -126,7 +119,7 @@ enum jit_result {
 
 struct jit_stats {
     uint64_t translations, flushes, links, lookups, invalidations;
-    uint64_t exits, exits_unlinked, exits_indirect, reentries;
+    uint64_t exits, exits_unlinked, exits_indirect, reentries, recalls;
     uint64_t cold, interpreted; /* blocks not yet, or never, translated */
     uint64_t bodies, slow_memory, group_misses, fp_saves, checked;
     uint64_t undefined;      /* checked ones that differ in undefined flags */
@@ -144,8 +137,11 @@ struct jit_cpu {
     uint64_t target;  /* of an indirect call, while it pushes */
     uint64_t sti_rip; /* no events here, once: the last STI's next RIP */
     uint64_t fip;     /* RIP of the last x87 instruction, while x87 is live */
-    struct jit_link *exit_link;       /* the branch we left by, or NULL */
-    const struct jit_insn *exit_insn; /* the indirect one, or NULL */
+    struct jit_link *exit_link; /* the branch we left by, or NULL */
+    uint32_t missed_insn;       /* of an indirect branch: from jit->meta; 0 */
+    bool missed;                /* we left by one, or a page was mapped anew */
+    /* Of RIP, for PEXT; or 0 to send all indirect branches to entry 0. */
+    _Atomic uint64_t target_mask;
     /* maps[] is right for these counts of flushes. */
     uint64_t maps_generation, maps_all, maps_nonglobal, maps_page;
     uint32_t host_mxcsr;
@@ -154,20 +150,17 @@ struct jit_cpu {
     size_t stack_bytes;
     struct jit_stats stats;
     _Atomic bool in_code;
-    /* Loop state: the modes of late and their ids; events that wait
-       but could not be taken. */
-    struct {
-        uint32_t mode, tag; /* tag 0: none */
-    } modes[4];             /* the last mode with each TLB mode, and its id */
-    uint64_t epoch;         /* of the block in hand */
-    uint32_t pending;
-    uint64_t chance; /* of stress.c */
+    uint64_t epoch;   /* of the block in hand */
+    uint32_t pending; /* events that wait but could not be taken */
+    uint64_t chance;  /* of stress.c */
     /* Slots of pages that are not global; more than fit: all go. */
     uint16_t local[JIT_LOCAL];
     unsigned nlocal;
-    uint32_t maps[JIT_MAPS]; /* map_id of the page now there; 0: none */
-    struct ibtc_entry ibtc[JIT_IBTC];
-    uint32_t ibtc_map[JIT_IBTC]; /* map_id of each, for the loop */
+    uint32_t maps[JIT_MAPS];         /* map_id of the page now there; 0: none */
+    uint32_t table_mode[JIT_TABLES]; /* whose targets each table has */
+    bool half_used[JIT_TABLES][2];
+    const uint8_t *targets[JIT_TABLES][JIT_TARGETS];
+    struct jit_block *recent[JIT_RECENT]; /* not ALONE; may be dead */
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)
@@ -187,7 +180,7 @@ struct jit_thunks {
     const uint8_t *exit;       /* s.rip is set */
     const uint8_t *exit_s0;    /* s.rip = S0 */
     const uint8_t *exit_link;  /* s.rip = S0, exit_link = S1 */
-    const uint8_t *exit_insn;  /* s.rip = S0, exit_insn = S1 */
+    const uint8_t *missed;     /* s.rip = S0, missed_insn = S2, missed */
     const uint8_t *slow;       /* S0 linear, S1 jit_insn; returns to +0 to
                                   retry, to +5 when done (a group: to give
                                   up) */
@@ -221,8 +214,6 @@ struct jit {
     struct jit_page *by_page[JIT_PAGES];
     struct map_id map_ids[JIT_MAP_IDS];
     unsigned nmaps;
-    uint32_t modes[JIT_MODES];
-    unsigned nmodes;
     uint64_t epoch; /* counts flushes: older blocks are gone */
     /* Pages whose own code wrote to it, by number: no flag is dead there. */
     uint64_t careful[JIT_CAREFUL / 64];
@@ -259,25 +250,11 @@ void jit_insert(struct jit *j, struct jit_block *b);
 void jit_forget(struct jit *j, struct jit_block *b);
 void jit_invalidate_page(struct jit *j, gpa_t page);
 void jit_flush(struct jit *j);
-void jit_forget_targets(struct jit_cpu *c);
 void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to);
 uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
-/* 1 and up; 0 when there are too many: flush and ask again. */
-unsigned jit_mode_id(struct jit *j, uint32_t mode);
 void *jit_meta_alloc(struct jit *j, size_t bytes);
 bool jit_is_careful(const struct jit *j, gpa_t page);
 void jit_be_careful(struct jit *j, gpa_t page);
-
-static inline unsigned ibtc_slot(uint64_t rip)
-{
-    return (unsigned)(rip ^ rip >> 12) & (JIT_IBTC - 1);
-}
-
-/* The tag of an empty slot: its id would be 0. */
-static inline uint64_t ibtc_empty(unsigned slot)
-{
-    return slot & 0xfff;
-}
 
 /* The virtual address of b's nth page. */
 static inline gva_t jit_block_page(const struct jit_block *b, unsigned n)
@@ -291,6 +268,26 @@ static inline unsigned jit_map_slot(gva_t page)
 {
     return (page >> 12 ^ page >> 20) & (JIT_MAPS - 1);
 }
+
+/* --- targets.c: modes here are without MODE_ALONE --- */
+unsigned jit_table(uint32_t mode);
+/* Before translated code of this mode runs; the vCPU's own thread. */
+void jit_own_table(struct jit_cpu *c, uint32_t mode);
+/* As if no code had run; the vCPU is outside of it. */
+void jit_disown_tables(struct jit_cpu *c);
+/* For the next jump to b, which is not ALONE. */
+void jit_set_target(struct jit_cpu *c, struct jit_block *b);
+void jit_forget_target(struct jit_cpu *c, const struct jit_block *b);
+/*
+ * Where an indirect branch to rip would go, if anywhere: enter it with s.rip
+ * set. It may still find that it is not the right one, and leave.
+ */
+const uint8_t *jit_target(struct jit_cpu *c, uint32_t mode, uint64_t rip);
+/* A block that ran at rip lately, if it is still to be found here, or NULL. */
+struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip);
+/* Makes translated code leave, soon; any thread. And the end of that. */
+void jit_interrupt(struct jit_cpu *c);
+void jit_uninterrupt(struct jit_cpu *c);
 
 /* --- jit.c --- */
 /* Runs translated code until it leaves, with the state in place. */
@@ -307,6 +304,8 @@ void jit_stress(struct jit_cpu *j, gpa_t a);
  * ended its block. NULL: the loop must look.
  */
 const uint8_t *jit_resume(struct cpu *c);
+/* Likewise, where an indirect branch to s.rip, or an entry's check, missed. */
+const uint8_t *jit_missed(struct cpu *c);
 
 /* --- translate.c: lock held; NULL: not this block --- */
 struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,

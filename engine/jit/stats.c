@@ -54,6 +54,7 @@ void jit_stats(struct vcpu *v, emit_fn *emit, void *ctx)
         {"exits_unlinked", s->exits_unlinked},
         {"exits_indirect", s->exits_indirect},
         {"reentries", s->reentries},
+        {"recalls", s->recalls},
         {"searches", s->lookups},
         {"cold_blocks", s->cold},
         {"untranslatable_blocks", s->interpreted},

@@ -33,6 +33,16 @@ static void pop(struct emit *e, unsigned reg)
     e8(e, 0x58 | (reg & 7));
 }
 
+/* To the block at S1, as an indirect branch to s.rip would. */
+static void jump_to_target(struct emit *e)
+{
+    e_load(e, S0, H_SP, C_OFF(s.rip));
+    e_mov_imm(e, S2, 0);
+    e_rex(e, false, 0, 0, S1); /* jmp S1 */
+    e8(e, 0xff);
+    e8(e, 0xe0 | (S1 & 7));
+}
+
 static void emit_enter(struct jit *j, struct emit *e)
 {
     const uint8_t *start = emit_here(e);
@@ -41,24 +51,16 @@ static void emit_enter(struct jit *j, struct emit *e)
         push(e, callee_saved[n]);
     e_store(e, H_DI, J_OFF(host_rsp), H_SP);
     e_mov(e, H_SP, H_DI);
-    e_mov(e, S0, H_SI);
+    e_mov(e, S1, H_SI);
     reload(e, 0);
-    e8(e, 0x41); /* jmp S0 */
-    e8(e, 0xff);
-    e8(e, 0xe0 | (S0 & 7));
+    jump_to_target(e);
     memcpy(&j->thunk.enter, &start, sizeof start);
 }
 
 static void emit_exits(struct jit *j, struct emit *e)
 {
-    uint8_t *over;
-
     j->thunk.exit_link = emit_here(e);
     e_store(e, H_SP, J_OFF(exit_link), S1);
-    over = e_jmp_forward(e);
-    j->thunk.exit_insn = emit_here(e);
-    e_store(e, H_SP, J_OFF(exit_insn), S1);
-    e_bind(e, over);
     j->thunk.exit_s0 = emit_here(e);
     e_store(e, H_SP, C_OFF(s.rip), S0);
     j->thunk.exit = emit_here(e);
@@ -139,16 +141,22 @@ static const uint8_t *emit_onward(struct jit *j, struct emit *e, const void *f)
     e_mov(e, H_DI, H_SP);
     e_mov(e, H_SI, S1);
     e_call_abs(e, H_AX, f);
-    e_mov(e, S0, H_AX);
+    e_mov(e, S1, H_AX);
     reload(e, 0);
-    e_rr(e, true, 0x85, S0, S0); /* test */
+    e_rr(e, true, 0x85, S1, S1); /* test */
     leave = e_jcc_forward(e, 4);
-    e_rex(e, false, 0, 0, S0); /* jmp S0 */
-    e8(e, 0xff);
-    e8(e, 0xe0 | (S0 & 7));
+    jump_to_target(e);
     e_bind(e, leave);
     e_jmp(e, j->thunk.exit);
     return start;
+}
+
+static void emit_missed(struct jit *j, struct emit *e)
+{
+    j->thunk.missed = emit_here(e);
+    e_store(e, H_SP, C_OFF(s.rip), S0);
+    e_rm(e, false, OP_MOV_STORE, S2, H_SP, J_OFF(missed_insn));
+    emit_onward(j, e, (const void *)jit_missed);
 }
 
 /* --- vector and x87 registers --- */
@@ -332,6 +340,7 @@ void jit_emit_thunks(struct jit *j)
     emit_fp_need(j, e);
     j->thunk.slow = emit_helper(j, e, (const void *)jit_slow, true);
     j->thunk.body = emit_helper(j, e, (const void *)jit_body, false);
+    emit_missed(j, e);
     j->thunk.body_end = emit_onward(j, e, (const void *)jit_body_end);
     j->thunk.resume = emit_onward(j, e, (const void *)jit_resume);
 }

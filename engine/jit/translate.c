@@ -262,9 +262,10 @@ static void emit_stub(struct trans *t, struct stub *s)
         emit_unlinked(t, s);
         break;
     case STUB_LINK: emit_unlinked(t, s); break;
-    case STUB_INDIRECT:
-        e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
-        e_jmp(e, t->j->thunk.exit_insn);
+    case STUB_MISSED:
+        e_mov_imm(e, S0, s->target);
+        e_mov_imm(e, S2, 0);
+        e_jmp(e, t->j->thunk.missed);
         break;
     case STUB_LEAVE:
         e_mov_imm(e, S0, s->target);
@@ -281,12 +282,31 @@ static void check_page(struct trans *t, unsigned n)
 
     e_cmp_mem32(t->e, H_SP, J_OFF(maps) + 4 * (int)slot,
                 (int32_t)t->b->map_id[n]);
-    trans_stub(t, STUB_LEAVE, e_jcc_forward(t->e, 5))->target = t->rip;
+    trans_stub(t, STUB_MISSED, e_jcc_forward(t->e, 5))->target = t->rip;
+}
+
+/* Is it for this RIP that an indirect branch came here? */
+static void check_rip(struct trans *t)
+{
+    struct emit *e = t->e;
+
+    if (fits32((int64_t)t->rip)) {
+        e_rex(e, true, 0, 0, S0); /* cmp S0, imm32 */
+        e8(e, 0x81);
+        e8(e, 0xc0 | ALU_CMP << 3 | (S0 & 7));
+        e32(e, (uint32_t)t->rip);
+    } else {
+        e_mov_imm(e, S1, t->rip);
+        e_rr(e, true, 0x39, S1, S0);
+    }
+    e_jcc(e, 5, t->j->thunk.missed);
 }
 
 /* The entry for jumps from other pages: is this page still mapped here? */
 static void emit_entry(struct trans *t)
 {
+    t->b->indirect = emit_here(t->e);
+    check_rip(t);
     t->b->checked = emit_here(t->e);
     check_page(t, 0);
     t->b->code = emit_here(t->e);
@@ -371,9 +391,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     t.mode = mode;
     t.wide = mode & MODE_CODE64;
     t.b = new_block(&t, ib);
-    /* Its successors are ordinary blocks. */
-    t.mode_id = jit_mode_id(j, mode & ~MODE_ALONE);
-    t.next_mode = mode & ~MODE_ALONE;
+    t.next_mode = mode & ~MODE_ALONE; /* its successors are ordinary */
     gather(&t, ib);
     find_live(&t);
     t.in_slot = true;

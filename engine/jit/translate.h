@@ -50,7 +50,7 @@ enum stub_kind {
     STUB_LINK,     /* a direct branch that is not linked */
     STUB_SAVE,     /* likewise, with flags to be saved first */
     STUB_LEAVE,    /* leave for RIP `target` */
-    STUB_INDIRECT, /* leave for the RIP in S0, by insn */
+    STUB_MISSED,   /* likewise: its page is not mapped as it was */
 };
 
 struct stub {
@@ -83,7 +83,6 @@ struct trans {
     uint32_t mode;
     bool wide;    /* 64-bit code; else 32-bit code in flat segments */
     bool careful; /* the code may change under the block: no flag is dead */
-    unsigned mode_id;
     uint32_t next_mode; /* of what direct branches go to */
     unsigned k;         /* the instruction at hand */
     /* Where the guest's flags are; both false: nowhere, they are dead. */
@@ -175,11 +174,10 @@ bool emit_special(struct trans *t, const struct insn *i);
 void emit_fallthrough(struct trans *t, uint64_t target);
 struct jit_link *trans_link(struct trans *t);
 /*
- * To the guest address in S0 in the mode of that id, by way of the cache of
- * indirect targets. ji: the branch, for check_target(); NULL: no need.
+ * To the guest address in S0 in that mode, by way of its table of
+ * targets. ji: the branch, for check_target(); NULL: no need.
  */
-void emit_dispatch(struct trans *t, unsigned mode_id,
-                   const struct jit_insn *ji);
+void emit_dispatch(struct trans *t, uint32_t mode, const struct jit_insn *ji);
 /* --- emit_copy.c --- */
 /* BT, BTS, BTR or BTC of memory by a register. */
 bool is_bit_string(const struct insn *i);

@@ -1,0 +1,125 @@
+/*
+ * Where indirect branches go. Each table is of one mode, so that a target's
+ * own check of RIP is all that a jump through it needs (emit_dispatch()).
+ */
+#include "engine/jit/jit.h"
+#include "base/libc.h"
+
+/* No mode: MODE_ALONE is never alone. */
+#define NO_MODE MODE_ALONE
+
+/*
+ * User mode in 64-bit segments, supervisor mode, the same under SMAP, and all
+ * others.
+ */
+unsigned jit_table(uint32_t mode)
+{
+    enum { OTHERS = JIT_TABLES - 1 };
+    unsigned tlb_mode = mode >> 24 & 3;
+
+    if (tlb_mode == TLB_USER && !(mode & MODE_CODE64))
+        return OTHERS;
+    return MIN(tlb_mode, (unsigned)OTHERS);
+}
+
+enum { HALF = JIT_TARGETS / 2 };
+
+/* Bits of RIP: the halves of the canonical addresses have each their own. */
+#define TARGET_MASK (BIT64(47) | (HALF - 1))
+
+static void forget_half(struct jit_cpu *c, unsigned table, unsigned half)
+{
+    for (unsigned n = 0; n < HALF; n++)
+        __atomic_store_n(&c->targets[table][half * HALF + n],
+                         c->jit->thunk.missed, __ATOMIC_RELAXED);
+    c->half_used[table][half] = false;
+}
+
+void jit_own_table(struct jit_cpu *c, uint32_t mode)
+{
+    unsigned table = jit_table(mode);
+
+    if (c->table_mode[table] == mode)
+        return;
+    for (unsigned half = 0; half < 2; half++)
+        if (c->half_used[table][half])
+            forget_half(c, table, half);
+    c->table_mode[table] = mode;
+}
+
+void jit_disown_tables(struct jit_cpu *c)
+{
+    for (unsigned n = 0; n < JIT_TABLES; n++) {
+        c->table_mode[n] = NO_MODE;
+        /* To begin with, they are not even empty. */
+        c->half_used[n][0] = c->half_used[n][1] = true;
+    }
+    memset(c->recent, 0, sizeof c->recent);
+}
+
+static unsigned half_of(uint64_t rip)
+{
+    return rip >> 47 & 1;
+}
+
+static unsigned slot_of(uint64_t rip)
+{
+    return (unsigned)(rip & (HALF - 1)) | half_of(rip) * HALF;
+}
+
+static unsigned recent_slot(uint64_t rip)
+{
+    return (rip ^ rip >> 15 ^ rip >> 30) & (JIT_RECENT - 1);
+}
+
+void jit_set_target(struct jit_cpu *c, struct jit_block *b)
+{
+    unsigned slot = slot_of(b->rip), table = jit_table(b->mode);
+
+    c->recent[recent_slot(b->rip)] = b;
+    if (!slot) /* where a poll goes */
+        return;
+    c->half_used[table][half_of(b->rip)] = true;
+    __atomic_store_n(&c->targets[table][slot], b->indirect, __ATOMIC_RELEASE);
+}
+
+void jit_forget_target(struct jit_cpu *c, const struct jit_block *b)
+{
+    const uint8_t *expected = b->indirect;
+
+    __atomic_compare_exchange_n(
+        &c->targets[jit_table(b->mode)][slot_of(b->rip)], &expected,
+        c->jit->thunk.missed, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+const uint8_t *jit_target(struct jit_cpu *c, uint32_t mode, uint64_t rip)
+{
+    unsigned table = jit_table(mode);
+    const uint8_t *code;
+
+    if (c->table_mode[table] != mode)
+        return NULL;
+    code = __atomic_load_n(&c->targets[table][slot_of(rip)], __ATOMIC_ACQUIRE);
+    return code == c->jit->thunk.missed ? NULL : code;
+}
+
+struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
+{
+    struct jit_block *b = c->recent[recent_slot(rip)];
+
+    return b && !b->dead && b->rip == rip && b->mode == mode ? b : NULL;
+}
+
+/* --- polling --- */
+
+void jit_interrupt(struct jit_cpu *c)
+{
+    atomic_store(&c->poll, 1);
+    atomic_store(&c->target_mask, 0);
+}
+
+void jit_uninterrupt(struct jit_cpu *c)
+{
+    atomic_store(&c->target_mask, TARGET_MASK);
+    atomic_store(&c->poll, 0);
+}
