@@ -145,5 +145,5 @@ PARTITIONS
 }
 
 installed amd64 linux-image-amd64 \
-    grub-efi-amd64-signed,shim-signed-common,shim-signed,openssh-server,wget,iproute2
+    grub-efi-amd64-bin,grub-efi-amd64-signed,shim-signed,efibootmgr,openssh-server,wget,iproute2
 installed i386 linux-image-686 iproute2

@@ -88,10 +88,10 @@ class Machine:
                           *words, *more)
 
 
-def at_menu(vm, key='\r'):
+def at_menu(vm, key='\r', entry='Old PC'):
     """Answers GRUB's menu on the serial line."""
     vm.serial.expect('GNU GRUB', LOADER)
-    vm.serial.expect('Old PC', LOADER)
+    vm.serial.expect(entry, LOADER)
     vm.serial.type(key)
 
 
@@ -112,7 +112,8 @@ def want_no_complaint(vm):
 def want_healthy(vm):
     """All services run, what is read is what was installed."""
     vm.serial.shell('systemctl is-system-running --wait; '
-                    'systemctl --failed --no-legend --no-pager', r'\nrunning\r', LOGIN)
+                    'systemctl --failed --no-legend --no-pager',
+                    r'\nrunning\r', LOGIN)
     vm.serial.shell(
         'cd / && cat var/lib/dpkg/info/{libc6*,systemd,perl-base}.md5sums | '
         'grep -v usr/share | md5sum -c --quiet; echo sums=$?; cd',
@@ -146,12 +147,12 @@ def boot_id(vm):
                            r'\n([0-9a-f-]{36})\r').group(1)
 
 
-def reboot(vm, command='reboot\r', key='\r'):
+def reboot(vm, **menu):
     """From inside, back to a login; what was written is there."""
     before = boot_id(vm)
     vm.serial.shell('seq 100000 | tee kept | md5sum', r'\n([0-9a-f]{32})  -')
-    vm.serial.type(command)
-    at_menu(vm, key)
+    vm.serial.type('reboot\r')
+    at_menu(vm, **menu)
     log_in(vm)
     if boot_id(vm) == before:
         raise Failed('it did not reboot')
@@ -186,6 +187,37 @@ def test_login(machine, disk, firmware, bus):
         use_screen(vm, machine.folder)
         reboot(vm)
         want_no_complaint(vm)
+        power_off(vm, disk)
+
+
+def test_grub(machine, disk, firmware, bus):
+    """GRUB installs itself from inside, by UEFI as a boot entry in the
+    firmware's settings, and starts the system then."""
+    device = '/dev/' + DEVICE[bus]
+    with machine.started(firmware, bus, disk) as vm:
+        at_menu(vm)
+        log_in(vm)
+        serial = 'GRUB_TERMINAL=\'console serial\'' if firmware == 'bios' else \
+            'GRUB_TERMINAL=console'
+        vm.serial.shell(
+            f'printf "%s\\n" "GRUB_CMDLINE_LINUX=console=ttyS0" "{serial}" '
+            'GRUB_TIMEOUT=30 "GRUB_SERIAL_COMMAND=serial" > /etc/default/grub; '
+            'echo set$((1))', 'set1')
+        if firmware == 'bios':
+            how = '--target=i386-pc ' + device
+        else:
+            how = '--target=x86_64-efi --bootloader-id=lodge'
+            vm.serial.shell(f'mkdir -p /boot/efi; mount {device}*2 /boot/efi; '
+                            'echo mounted$?', 'mounted0')
+        vm.serial.shell('grub-install ' + how,
+                        'Installation finished. No error reported', LOGIN)
+        vm.serial.shell('update-grub; echo made$?', 'made0', LOGIN)
+        reboot(vm, entry='Debian GNU/Linux')
+        vm.serial.shell('cat /proc/cmdline', r'BOOT_IMAGE=/boot/vmlinuz')
+        if firmware == 'uefi':
+            entry = vm.serial.shell('efibootmgr',
+                                    r'\nBoot([0-9A-F]{4})\* lodge').group(1)
+            vm.serial.shell('efibootmgr', rf'\nBootCurrent: {entry}\r')
         power_off(vm, disk)
 
 
