@@ -16,14 +16,26 @@ cat > "$init" <<'INIT'
 #!/bin/sh
 export PATH=/bin
 echo inner init: $(nproc) CPUs
-echo 1 > /proc/sys/kernel/sysrq 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
 echo clock $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
-grep -c '' /proc/interrupts > /dev/null
+read -r words < /proc/cmdline
+case "$words" in *lodge.disk*)
+    for m in $(cat /lib/modules/order); do insmod "$m"; done
+    n=0
+    while [ $n -lt ${words##*lodge.disk=} ]; do
+        n=$((n + 1))
+        dd if=/dev/vda of=/dev/null bs=4k count=1 skip=$((n * 37 % 256)) \
+            iflag=direct 2>/dev/null
+    done
+    echo disk $(md5sum < /dev/vda)
+    grep virtio /proc/interrupts ;;
+esac
 poweroff -f
 INIT
-tools/initrd.sh $out/inner "$init"
+KERNEL=build/kernel MODULES="virtio_pci virtio_blk" \
+    tools/initrd.sh $out/inner "$init"
 cat > "$init" <<'INIT'
 #!/bin/sh
 export PATH=/bin

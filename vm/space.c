@@ -341,6 +341,12 @@ static bool sizes_ok(const struct region *r)
            (!r->ram || r->readonly);
 }
 
+static void tell_bells(struct space *s, struct region *r, bool there)
+{
+    if (r->bells.count && s->listener.bells)
+        s->listener.bells(s->listener.ctx, r, there);
+}
+
 int space_map(struct space *s, gpa_t base, struct region *r, int priority)
 {
     uint64_t last;
@@ -366,6 +372,7 @@ int space_map(struct space *s, gpa_t base, struct region *r, int priority)
     s->regions[at] = r;
     s->nregions++;
     rebuild(s);
+    tell_bells(s, r, true);
     return 0;
 }
 
@@ -376,6 +383,7 @@ void space_unmap(struct region *r)
 
     if (!s)
         return;
+    tell_bells(s, r, false);
     while (s->regions[at] != r)
         at++;
     s->nregions--;

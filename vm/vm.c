@@ -41,10 +41,18 @@ static void mem_wrote(void *ctx, gpa_t a, size_t n)
         vm->config.engine->wrote(vm, a, n);
 }
 
+static void mem_bells(void *ctx, struct region *r, bool there)
+{
+    struct vm *vm = ctx;
+
+    if (vm->config.engine->bells)
+        vm->config.engine->bells(vm, r, there);
+}
+
 static void listen(struct vm *vm)
 {
-    const struct space_listener l = {mem_map, mem_unmap, mem_changed, mem_wrote,
-                                     vm};
+    const struct space_listener l = {mem_map,   mem_unmap, mem_changed,
+                                     mem_wrote, vm,        mem_bells};
 
     space_listen(vm->env.mem, &l);
 }

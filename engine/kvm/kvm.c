@@ -46,6 +46,7 @@ static void kvm_close(struct vm *vm)
 {
     struct kvm_vm *k = kvm_vm_of(vm);
 
+    kvm_doorbells_close(k);
     kvm_memory_close(k);
     if (k->fd >= 0)
         close(k->fd);
@@ -95,6 +96,7 @@ const struct engine_ops engine_kvm = {
     .unmap = kvm_unmap,
     .wrote = kvm_wrote,
     .dirty = kvm_dirty,
+    .bells = kvm_bells,
     .irqchip = &kvm_irqchip,
     .vcpu_open = kvm_vcpu_open,
     .vcpu_close = kvm_vcpu_close,

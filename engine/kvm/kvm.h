@@ -26,6 +26,7 @@ struct kvm_host {
     int fd;             /* /dev/kvm */
     int run_size;       /* bytes of a vCPU's mapping */
     unsigned max_slots; /* memory slots of a VM */
+    bool any_length;    /* of stores that ring a bell */
     bool tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr, stats;
     bool hyperv_synic, hyperv_cpuid;
     struct kvm_cpuid2 *cpuid; /* what it can give guests */
@@ -49,7 +50,7 @@ struct kvm_vm {
     struct vm *vm;
     struct kvm_host host;
     int fd;
-    int signal; /* that gets a vCPU out of the guest */
+    int signal;         /* that gets a vCPU out of the guest */
     uint64_t opened_at; /* host_now() */
 
     struct host_mutex lock;          /* slots; taken after the machine lock */
@@ -172,6 +173,10 @@ int kvm_hyperv_open(struct kvm_cpu *c, struct err *e);
 /* Adds the leaves from 0x40000000 on to room entries; how many they are. */
 unsigned kvm_hyperv_cpuid(struct kvm_cpu *c, struct kvm_cpuid_entry2 *to,
                           unsigned room);
+
+/* --- doorbell.c --- */
+void kvm_bells(struct vm *vm, struct region *r, bool there);
+void kvm_doorbells_close(struct kvm_vm *k);
 
 extern const struct engine_ops engine_kvm;
 

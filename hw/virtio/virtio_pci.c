@@ -478,6 +478,7 @@ static int add_parts(struct virtio_pci *t, struct err *e)
 {
     t->bar = (struct region){
         .name = "virtio", .size = BAR_BYTES, .ops = &bar_ops, .dev = t};
+    t->bar.bells = (struct region_bells){NOTIFY, NOTIFY_STEP, t->v->nq, 2};
     int r = pci_add_bar(&t->pci, BAR, PCI_BAR_MEM64, &t->bar);
     if (r == 0)
         r = pci_msix_init(&t->msix, &t->pci, t->v->nq + 1, MSIX_BAR, e);

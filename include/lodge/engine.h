@@ -119,6 +119,9 @@ struct engine_ops {
     void (*wrote)(struct vm *vm, gpa_t a, size_t n);
     /* Pages of w written since the last call, a bit each; clears. */
     int (*dirty)(struct vm *vm, const struct window *w, uint64_t *bitmap);
+    /* A region with bells (lodge/space.h) was mapped, or is about to go; the
+       machine lock is held. NULL: its stores come like all others. */
+    void (*bells)(struct vm *vm, struct region *r, bool there);
     const struct irqchip_ops *irqchip; /* NULL: the models in hw/intc */
     int (*vcpu_open)(struct vcpu *c, struct err *e);
     void (*vcpu_close)(struct vcpu *c);

@@ -32,6 +32,19 @@ struct region_ops {
     uint8_t min, max; /* access sizes the device takes: 1, 2, 4, 8 */
 };
 
+/*
+ * Stores that only say that there is something to do: `count` offsets from
+ * first on, step apart. What is stored does not matter and the guest expects
+ * no answer, so an engine may note them without stopping its vCPU: then
+ * ops->write comes a little later, on another thread, the lock held, with
+ * `bytes` bytes of 0, once for several of them.
+ */
+struct region_bells {
+    uint64_t first;
+    uint32_t step, count;
+    uint8_t bytes;
+};
+
 struct region {
     const char *name;
     uint64_t size;                /* bytes; a multiple of ops->min */
@@ -45,6 +58,7 @@ struct region {
     struct space *space; /* where it is mapped, or NULL */
     gpa_t base;
     int priority;
+    struct region_bells bells; /* the owner's; count 0: none */
 };
 
 struct space;
@@ -113,6 +127,8 @@ struct space_listener {
     void (*changed)(void *ctx);
     void (*wrote)(void *ctx, gpa_t a, size_t n);
     void *ctx;
+    /* A region with bells came, or is about to go; or NULL. */
+    void (*bells)(void *ctx, struct region *r, bool there);
 };
 void space_listen(struct space *s, const struct space_listener *l);
 

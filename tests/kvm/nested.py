@@ -12,6 +12,7 @@ itself offers kvm in full, the same runs here directly. Status 77: something
 that this needs is missing.
 """
 import argparse
+import hashlib
 import importlib.util
 import os
 import re
@@ -171,6 +172,21 @@ def linux_jobs(args):
 
         jobs.append(Job(f'linux-c{cpus}', words(cpus), check,
                         [kernel, initrd]))
+
+    disk = os.path.join(args.tmp, 'disk.img')
+    data = bytes((n * n >> 7 & 255) for n in range(1 << 20))
+    with open(disk, 'wb') as f:
+        f.write(data)
+
+    def read(status, text):
+        if status or hashlib.md5(data).hexdigest() not in text:
+            return f'status {status}: {text[-1500:]}'
+        return None
+
+    w = words(1)
+    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.disk=50'
+    jobs.append(Job('disk', w + ['--disk', 'FILE:' + disk], read,
+                    [kernel, initrd, disk]))
 
     def hyperv(status, text):
         if 'inner init' not in text or 'Microsoft Hyper-V' not in text:

@@ -347,6 +347,32 @@ static void hear_wrote(void *ctx, gpa_t a, size_t n)
     note(ctx, "*%llx/%zu ", (unsigned long long)a, n);
 }
 
+static void hear_bells(void *ctx, struct region *r, bool there)
+{
+    note(ctx, "%c%s:%llx/%u ", there ? '+' : '-', r->name,
+         (unsigned long long)r->base, r->bells.count);
+}
+
+/* Told while the region has its place: after it came, before it goes. */
+static void bells(void **state)
+{
+    struct fixture *f = *state;
+    struct probe ear = {0};
+    struct region quiet = {"quiet", 64, &ops14, &f->p};
+    struct region dev = {"dev", 64, &ops14, &f->p, .bells = {16, 4, 3, 2}};
+    const struct space_listener l = {.bells = hear_bells, .ctx = &ear};
+
+    space_listen(f->mem, &l);
+    space_map(f->mem, 0x1000, &quiet, 0);
+    space_map(f->mem, 0x2000, &dev, 0);
+    ASSERT_LOG(ear, "+dev:2000/3 ");
+    space_unmap(&dev);
+    space_unmap(&quiet);
+    ASSERT_LOG(ear, "-dev:2000/3 ");
+    space_map(f->mem, 0x5000, &dev, 0);
+    ASSERT_LOG(ear, "+dev:5000/3 ");
+}
+
 static void listener(void **state)
 {
     struct fixture *f = *state;
@@ -548,13 +574,21 @@ static void lock_free_readers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SPACE_TEST(nothing_mapped),    SPACE_TEST(access_sizes),
-        SPACE_TEST(widening),          SPACE_TEST(first_byte_decides),
-        SPACE_TEST(read_only_ops),     SPACE_TEST(bad_mappings),
-        SPACE_TEST(ram_and_rom),       SPACE_TEST(rom_with_ops),
-        SPACE_TEST(priorities),        SPACE_TEST(listener),
-        SPACE_TEST(random_maps),       SPACE_TEST(whole_port_table),
-        SPACE_TEST(callbacks_may_map), cmocka_unit_test(lock_free_readers),
+        SPACE_TEST(nothing_mapped),
+        SPACE_TEST(access_sizes),
+        SPACE_TEST(widening),
+        SPACE_TEST(first_byte_decides),
+        SPACE_TEST(read_only_ops),
+        SPACE_TEST(bad_mappings),
+        SPACE_TEST(ram_and_rom),
+        SPACE_TEST(rom_with_ops),
+        SPACE_TEST(priorities),
+        SPACE_TEST(listener),
+        SPACE_TEST(random_maps),
+        SPACE_TEST(whole_port_table),
+        SPACE_TEST(bells),
+        SPACE_TEST(callbacks_may_map),
+        cmocka_unit_test(lock_free_readers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
