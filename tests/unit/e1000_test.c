@@ -332,12 +332,32 @@ static void busy(void **state)
     prepare_tso(r, 4000);
     go(r);
     assert_int_equal(rd(r, 0x3810), 2); /* the last descriptor waits */
-    r->wire.busy = false;
-    r->wire.net.writable(r->wire.net.dev);
-    run(r);
+    unblock(r);
     assert_int_equal(r->wire.nsent, 3);
     assert_true(tcp4_is_right(r->wire.sent[2].p, r->wire.sent[2].n));
     assert_int_equal(rd(r, 0x3810), 3);
+}
+
+/* What waited for the cable is forgotten. */
+static void reset_under_way(void **state)
+{
+    struct rig *r = *state;
+
+    r->wire.busy = true;
+    prepare_tso(r, 4000);
+    go(r);
+    wr(r, 0x0, BIT(26));
+    unblock(r);
+    assert_int_equal(r->wire.nsent, 0);
+    wr(r, 0x0, rd(r, 0) | 0x40);
+    rings(r);
+    wr(r, 0x3818, 0);
+    make_frame(r->frame, OTHER, 100);
+    put(r, 100);
+    descriptor(r, DATA, 100 | CMD(0x0b));
+    go(r);
+    assert_int_equal(r->wire.nsent, 1);
+    assert_int_equal(r->wire.sent[0].n, 100);
 }
 
 /* Descriptors that are lies: nothing is sent, the ring goes on. */
@@ -444,6 +464,25 @@ static void no_room(void **state)
     wr(r, 0x100, 0); /* off: dropped, and asked for so */
     assert_int_equal(r->wire.resumed, 2);
     assert_true(give(r, MAC, 100));
+}
+
+/* A buffer that is not there, then a ring that is not. */
+static void receives_nowhere(void **state)
+{
+    struct rig *r = *state;
+    uint8_t *ring = r->b->env.ram + RXD;
+    uint64_t before;
+
+    store_le64(ring, 0xd0000000);
+    before = memory_sum(r);
+    (void)give(r, MAC, 100);
+    store_le64(ring, 0xd0000000);
+    store_le64(ring + 8, 0); /* what the card wrote back */
+    assert_int_equal(memory_sum(r), before);
+    wr(r, 0x2800, 0xd0000000);
+    (void)give(r, MAC, 100);
+    (void)give(r, MAC, 100);
+    assert_int_equal(memory_sum(r), before);
 }
 
 static bool hears(struct rig *r, const char *to)
@@ -581,12 +620,29 @@ static void soft_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(identity),   T(eeprom),   T(phy),          T(link),
-        T(interrupts), T(throttle), T(legacy),       T(legacy_sum),
-        T(sums),       T(segments), T(tags),         T(busy),
-        T(lies),       T(receives), T(long_frames),  T(no_room),
-        T(filters),    T(vlans),    T(receive_sums), T(snapshot),
+        T(identity),
+        T(eeprom),
+        T(phy),
+        T(link),
+        T(interrupts),
+        T(throttle),
+        T(legacy),
+        T(legacy_sum),
+        T(sums),
+        T(segments),
+        T(tags),
+        T(busy),
+        T(lies),
+        T(receives),
+        T(long_frames),
+        T(no_room),
+        T(filters),
+        T(vlans),
+        T(receive_sums),
+        T(snapshot),
         T(soft_reset),
+        T(reset_under_way),
+        T(receives_nowhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

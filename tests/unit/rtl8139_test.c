@@ -163,10 +163,29 @@ static void busy(void **state)
     queue(r, 1, 100);
     run(r);
     assert_int_equal(rd(r, 0x10) & 0x2000, 0);
-    r->wire.busy = false;
-    r->wire.net.writable(r->wire.net.dev);
-    run(r);
+    unblock(r);
     assert_int_equal(r->wire.nsent, 2);
+}
+
+/* What waited for the cable is forgotten. */
+static void reset_under_way(void **state)
+{
+    struct rig *r = *state;
+
+    r->wire.busy = true;
+    make_frame(r->frame, OTHER, 100);
+    queue(r, 0, 100);
+    queue(r, 1, 100);
+    run(r);
+    wr8(r, 0x37, 0x10);
+    unblock(r);
+    assert_int_equal(r->wire.nsent, 0);
+    assert_int_equal(rd(r, 0x10), 0x2000);
+    assert_int_equal(rd16(r, 0x3e), 0);
+    wr8(r, 0x37, 0x04);
+    queue(r, 0, 100);
+    run(r);
+    assert_int_equal(r->wire.nsent, 1);
 }
 
 static void lies(void **state)
@@ -231,6 +250,23 @@ static void receives(void **state)
     assert_int_equal(rd8(r, 0x37) & 1, 1);
 }
 
+static void receives_nowhere(void **state)
+{
+    struct rig *r = *state;
+    uint64_t before = memory_sum(r);
+
+    wr(r, 0x30, 0xf0000000);
+    for (unsigned i = 0; i < 3; i++)
+        (void)give(r, MAC, 1000);
+    assert_int_equal(memory_sum(r), before);
+    wr8(r, 0x37, 0);
+    wr(r, 0x30, RING);
+    wr8(r, 0x37, 0x0c);
+    wr16(r, 0x38, (uint16_t)(rd16(r, 0x3a) - 16));
+    assert_true(give(r, MAC, 101));
+    assert_int_not_equal(memory_sum(r), before);
+}
+
 /* Until it is full; then around its end, in both ways. */
 static void wraps(void **state)
 {
@@ -242,7 +278,7 @@ static void wraps(void **state)
         wr16(r, 0x3e, 1);
     }
     assert_int_equal(rd16(r, 0x3e), 1); /* what is there wants to be read */
-    assert_int_equal(n, 5); /* of 1508 bytes */
+    assert_int_equal(n, 5);             /* of 1508 bytes */
     wr16(r, 0x38, 4 * 1508 - 16);
     assert_int_equal(r->wire.resumed, 1);
     assert_true(give(r, MAC, 1500));
@@ -321,9 +357,10 @@ static void snapshot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(identity), T(eeprom), T(interrupts), T(timer),
-        T(sends),    T(busy),   T(lies),       T(loopback),
-        T(receives), T(wraps),  T(filters),    T(snapshot),
+        T(identity), T(eeprom),   T(interrupts),      T(timer),
+        T(sends),    T(busy),     T(reset_under_way), T(receives_nowhere),
+        T(lies),     T(loopback), T(receives),        T(wraps),
+        T(filters),  T(snapshot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

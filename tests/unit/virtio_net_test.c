@@ -197,6 +197,25 @@ static void busy(void **state)
     assert_true(ring_take(r->tx, &head, &len));
 }
 
+/* What waited for the cable is forgotten. */
+static void reset_under_way(void **state)
+{
+    struct rig *r = *state;
+    uint32_t head, len;
+
+    r->wire.busy = true;
+    make_frame(r->frame, OTHER, 100);
+    send_out(r, (const uint8_t[HEADER]){0}, 100);
+    run(r);
+    vc_write(&r->d, V_STATUS, 0, 1);
+    r->wire.busy = false;
+    r->wire.net.writable(r->wire.net.dev);
+    run(r);
+    assert_int_equal(vc_read(&r->d, V_STATUS, 1), 0);
+    assert_int_equal(r->wire.nsent, 0);
+    assert_false(ring_take(r->tx, &head, &len));
+}
+
 static void lacks_header(void **state)
 {
     struct rig *r = *state;
@@ -478,23 +497,15 @@ static void snapshot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(identity),
-        T(link),
-        T(sends),
-        T(sends_tso),
-        T(busy),
-        T(lacks_header),
-        T(receives),
-        T(merges),
-        cmocka_unit_test(does_not_merge),
-        T(tiny_buffers),
-        T(filters),
-        T(tables),
-        cmocka_unit_test(vlans),
-        T(offloads),
-        T(pauses),
-        T(no_driver),
-        T(snapshot),
+        T(identity),     T(link),
+        T(sends),        T(sends_tso),
+        T(busy),         T(reset_under_way),
+        T(lacks_header), T(receives),
+        T(merges),       cmocka_unit_test(does_not_merge),
+        T(tiny_buffers), T(filters),
+        T(tables),       cmocka_unit_test(vlans),
+        T(offloads),     T(pauses),
+        T(no_driver),    T(snapshot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
