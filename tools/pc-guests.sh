@@ -8,6 +8,8 @@
 #   build/guest-pc/ipxe.iso, u-boot-x86.rom, u-boot-x86_64.rom
 #   build/guest-pc/syslinux.img, isolinux.iso   the loaders and their commands;
 #       the floppy has iPXE, too
+#   build/guest-pc/xen.iso  Xen by GRUB, its dom0 the installer's kernel, or the
+#       Debian on a disk with the label root
 #   build/guest-pc/freedos.img   a floppy, from the file that $FREEDOS names
 # Once made, needs no network.
 set -eu
@@ -119,5 +121,42 @@ syslinux() {
 }
 
 [ -f "$out/syslinux.img" ] || syslinux
+
+xen() {
+    tmp=$(mktemp -d)
+    grub=$tmp/cd/boot/grub
+    mkdir -p "$tmp/deb" "$grub"
+    fetch_for
+    fetch_unpack xen-hypervisor-4.17-amd64 "$tmp/deb"
+    cp "$tmp/deb/boot/xen-4.17-amd64.gz" "$tmp/cd/xen.gz"
+    xorriso -osirrox on -indev "$out/installer-amd64.iso" \
+        -extract /linux "$tmp/cd/linux" -extract /initrd.gz "$tmp/cd/initrd.gz" \
+        2>/dev/null
+    cat > "$grub/grub.cfg" <<'MENU'
+serial
+terminal_output console serial
+set xen='com1=115200,8n1 console=com1,vga loglvl=all'
+menuentry 'Shell' --hotkey=s {
+    multiboot2 /xen.gz $xen
+    module2 /linux console=hvc0 rdinit=/bin/sh
+    module2 /initrd.gz
+}
+menuentry 'Debian on disk' --hotkey=d {
+    multiboot2 /xen.gz $xen
+    search --label root --set=root
+    module2 /vmlinuz root=LABEL=root ro console=hvc0
+    module2 /initrd.img
+}
+MENU
+    echo 'configfile (cd)/boot/grub/grub.cfg' > "$tmp/early"
+    grub-mkimage -O i386-pc-eltorito -p /boot/grub -c "$tmp/early" \
+        -o "$grub/core.img" biosdisk iso9660 part_gpt ext2 search configfile \
+        normal serial terminal multiboot2 gzio boot
+    xorriso -as mkisofs -quiet -o "$out/xen.iso" -b boot/grub/core.img \
+        -c boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$tmp/cd"
+    rm -rf "$tmp"
+}
+
+[ -f "$out/xen.iso" ] || xen
 
 [ -z "${FREEDOS:-}" ] || cp "$FREEDOS" "$out/freedos.img"

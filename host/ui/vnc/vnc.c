@@ -21,7 +21,7 @@
 #include "host/ui/vnc/address.h"
 #include "host/ui/vnc/keys.h"
 
-#define FRAME_NS (NS_PER_SEC / 30)
+#define FRAME_NS (NS_PER_SEC / 40)
 
 enum {
     VIEWERS = 8,
@@ -253,14 +253,18 @@ static void wait_for_viewer(struct vnc *v)
     poll(p, ARRAY_LEN(p), -1);
 }
 
-/* Viewers' messages until it is time to look again. */
+/*
+ * Viewers' messages until it is time to look again. What a look finds goes to
+ * those who wait for it before anything is waited for.
+ */
 static void serve_viewers(struct vnc *v)
 {
     uint64_t now = host_now();
 
     if (now >= v->next) {
         look(v);
-        v->next = now + FRAME_NS;
+        v->next = MAX(v->next + FRAME_NS, now);
+        rfbProcessEvents(v->screen, 0);
         now = host_now();
     }
     v->lib.rfbProcessEvents(v->screen,
@@ -361,7 +365,7 @@ static int make_screen(struct vnc *v, struct err *e)
     s->alwaysShared = TRUE;
     s->cursor = NULL;
     s->maxClientWait = PATIENCE_MS;
-    s->deferUpdateTime = 1;
+    s->deferUpdateTime = 0; /* look() has its pace */
     s->kbdAddEvent = on_key;
     s->ptrAddEvent = on_pointer;
     s->newClientHook = on_viewer;
