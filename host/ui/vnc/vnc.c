@@ -264,7 +264,7 @@ static void serve_viewers(struct vnc *v)
     if (now >= v->next) {
         look(v);
         v->next = MAX(v->next + FRAME_NS, now);
-        rfbProcessEvents(v->screen, 0);
+        v->lib.rfbProcessEvents(v->screen, 0);
         now = host_now();
     }
     v->lib.rfbProcessEvents(v->screen,
