@@ -37,6 +37,28 @@ static int map_ram(struct pc *pc, struct region *r, const char *name,
     return err_set(e, LE_NOMEM, "no memory left to map the guest's");
 }
 
+/*
+ * Where adapters would have their ROMs systems look for them, byte by byte:
+ * reading all ones there had better be quick. Whatever is mapped wins.
+ */
+static int map_nothing(struct pc *pc, struct err *e)
+{
+    enum { ROMS = 0xc0000, SIZE = PC_BIOS_DATA - ROMS, PRIORITY = -100 };
+
+    pc->ones = host_alloc(SIZE + PAGE_SIZE);
+    if (!pc->ones)
+        return err_set(e, LE_NOMEM, "no memory left to map the guest's");
+    pc->nothing = (struct region){
+        .name = "nothing",
+        .size = SIZE,
+        .ram = (uint8_t *)align_up((uintptr_t)pc->ones, PAGE_SIZE),
+        .readonly = true};
+    memset(pc->nothing.ram, 0xff, SIZE);
+    if (!space_map(pc->env->mem, ROMS, &pc->nothing, PRIORITY))
+        return 0;
+    return err_set(e, LE_NOMEM, "no memory left to map the guest's");
+}
+
 static int map_memory(struct pc *pc, struct err *e)
 {
     struct env *env = pc->env;
@@ -45,7 +67,9 @@ static int map_memory(struct pc *pc, struct err *e)
     env->ram_low = pc_low_ram(vm_ram_size(pc->vm));
     env->ram_high = pc_high_ram(vm_ram_size(pc->vm));
     e820_pc(&pc->map, vm_ram_size(pc->vm));
-    r = map_ram(pc, &pc->low, "ram", 0, PC_VGA, 0, e);
+    r = map_nothing(pc, e);
+    if (!r)
+        r = map_ram(pc, &pc->low, "ram", 0, PC_VGA, 0, e);
     if (!r)
         r = map_ram(pc, &pc->high, "ram", PC_MEGABYTE,
                     env->ram_low - PC_MEGABYTE, PC_MEGABYTE, e);
@@ -60,7 +84,8 @@ static int map_memory(struct pc *pc, struct err *e)
 
 static void unmap_memory(struct pc *pc)
 {
-    struct region *all[] = {&pc->low, &pc->high, &pc->above, &pc->rom};
+    struct region *all[] = {&pc->low, &pc->high, &pc->above, &pc->rom,
+                            &pc->nothing};
 
     for (unsigned i = 0; i < ARRAY_LEN(all); i++)
         if (all[i]->space)
@@ -174,6 +199,7 @@ static void pc_destroy(void *machine, struct vm *vm)
     (void)vm;
     pc->env->tsc = (struct tsc_clock){0};
     unmap_memory(pc);
+    host_free(pc->ones);
     host_free(pc);
 }
 

@@ -22,7 +22,8 @@ struct pc {
     struct env *env;
     struct pc_config config;
     struct e820 map;
-    struct region low, high, above, rom;
+    struct region low, high, above, rom, nothing;
+    uint8_t *ones; /* what is read where there is nothing */
     struct dev *pm;
     unsigned ioapic_id;
     unsigned next_slot;
