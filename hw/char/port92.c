@@ -5,17 +5,19 @@
  */
 #include "lodge/device.h"
 
-enum { FAST_INIT = 1 << 0, FAST_A20 = 1 << 1 };
+enum { FAST_INIT = 1 << 0, FAST_A20 = A20_GATE };
 
 struct port92 {
     struct dev dev;
     struct region port;
-    uint8_t value;
+    uint8_t init; /* FAST_INIT, as written */
 };
 
 static uint64_t port_read(void *dev, uint64_t off UNUSED, unsigned bytes UNUSED)
 {
-    return ((struct port92 *)dev)->value;
+    const struct port92 *p = dev;
+
+    return p->init | (env_a20(p->dev.env) ? FAST_A20 : 0);
 }
 
 static void port_write(void *dev, uint64_t off UNUSED, uint64_t v,
@@ -23,10 +25,10 @@ static void port_write(void *dev, uint64_t off UNUSED, uint64_t v,
 {
     struct port92 *p = dev;
     struct env *env = p->dev.env;
-    bool rises = (v & FAST_INIT) && !(p->value & FAST_INIT);
+    bool rises = v & ~p->init & FAST_INIT;
 
-    p->value = v & (FAST_INIT | FAST_A20);
-    env_hold_a20(env, A20_PORT92, v & FAST_A20);
+    p->init = v & FAST_INIT;
+    env_gate_a20(env, v & FAST_A20);
     if (rises)
         env->reset(env);
 }
@@ -47,10 +49,7 @@ static int port92_attach(struct dev *d, struct env *env, struct err *e)
 
 static void port92_reset(struct dev *d, bool cold UNUSED)
 {
-    struct port92 *p = container_of(d, struct port92, dev);
-
-    p->value = 0;
-    env_hold_a20(d->env, A20_PORT92, false);
+    container_of(d, struct port92, dev)->init = 0;
 }
 
 static void port92_detach(struct dev *d)
@@ -58,16 +57,8 @@ static void port92_detach(struct dev *d)
     space_unmap(&container_of(d, struct port92, dev)->port);
 }
 
-static int port92_loaded(struct dev *d, uint16_t version UNUSED)
-{
-    struct port92 *p = container_of(d, struct port92, dev);
-
-    env_hold_a20(d->env, A20_PORT92, p->value & FAST_A20);
-    return 0;
-}
-
 static const struct field port92_state[] = {
-    FIELD_MAX(struct port92, value, 8, FAST_INIT | FAST_A20),
+    FIELD_MAX(struct port92, init, 8, FAST_INIT),
     FIELD_END,
 };
 
@@ -77,9 +68,8 @@ const struct dev_class port92_class = {
     .spec = "82371SB (PIIX3)",
     .size = sizeof(struct port92),
     .state = port92_state,
-    .version = 1,
+    .version = 2,
     .attach = port92_attach,
     .reset = port92_reset,
-    .loaded = port92_loaded,
     .detach = port92_detach,
 };

@@ -28,7 +28,7 @@ enum {
 
 enum {
     PORT_RESET = 1 << 0,
-    PORT_A20 = 1 << 1,
+    PORT_A20 = A20_GATE,
     PORT_KBD_FULL = 1 << 4,
     PORT_AUX_FULL = 1 << 5,
     PORT_LINES = 0xc0,
@@ -195,7 +195,7 @@ static void write_output_port(struct i8042 *c, uint8_t v)
     struct env *env = c->dev.env;
 
     c->output_port = v & PORT_WRITABLE;
-    env_hold_a20(env, A20_KBC, v & PORT_A20);
+    env->set_a20(env, v & PORT_A20);
     if (!(v & PORT_RESET))
         env->reset(env);
 }
@@ -365,6 +365,7 @@ static int i8042_attach(struct dev *d, struct env *env, struct err *e)
     if (space_map(env->io, 0x60, &c->data_port, 0) ||
         space_map(env->io, 0x64, &c->command_port, 0))
         return err_set(e, LE_NOMEM, "cannot map the keyboard's ports");
+    env->a20_port = &c->output_port;
     timer_init(&c->gap, env->loop, look_again, c);
     c->kbd.env = env;
     c->kbd.leds = leds;
@@ -400,6 +401,7 @@ static void i8042_detach(struct dev *d)
     struct i8042 *c = container_of(d, struct i8042, dev);
 
     i8042_pause(d);
+    d->env->a20_port = NULL;
     d->env->input.key = NULL;
     d->env->input.motion = NULL;
     d->env->input.idle = NULL;
@@ -426,7 +428,7 @@ static void i8042_reset(struct dev *d, bool cold UNUSED)
     atkbd_reset(&c->kbd);
     ps2mouse_reset(&c->mouse);
     drive(c);
-    env_hold_a20(d->env, A20_KBC, true);
+    d->env->set_a20(d->env, true);
 }
 
 static int i8042_loaded(struct dev *d, uint16_t version UNUSED)
@@ -440,7 +442,7 @@ static int i8042_loaded(struct dev *d, uint16_t version UNUSED)
     leds(c, (c->kbd.led_bits & 2 ? INPUT_LED_NUM : 0) |
                 (c->kbd.led_bits & 4 ? INPUT_LED_CAPS : 0) |
                 (c->kbd.led_bits & 1 ? INPUT_LED_SCROLL : 0));
-    env_hold_a20(d->env, A20_KBC, c->output_port & PORT_A20);
+    d->env->set_a20(d->env, env_a20(d->env));
     i8042_resume(d);
     return 0;
 }

@@ -145,20 +145,31 @@ struct env {
     struct usb_bus *usb;     /* xhci: its root hub; hw/usb/usb.h */
     struct display_source display; /* vga: what is on the screen */
     struct dev *isa_dma;     /* dma8237: see hw/timer/dma8237.h */
-    uint8_t a20;             /* enum a20_source: who holds A20 enabled */
+    uint8_t *a20_port;       /* i8042: its output port, with A20_GATE */
     struct media_drive *drives; /* with removable media: lodge/media.h */
 };
 
-/* The A20 line is enabled while any of these wants it to be. */
-enum a20_source { A20_KBC = 1, A20_PORT92 = 2 };
+/*
+ * The gate of address line 20. The keyboard controller's output port and port
+ * 0x92 have it as the same bit, and it is the same gate: who writes last wins,
+ * so that either can also turn off what the other has turned on. (Where
+ * chipsets OR the two, BIOSes that know only port 0x92, such as SeaBIOS, could
+ * not turn it off.)
+ */
+enum { A20_GATE = 1 << 1 };
 
-static inline void env_hold_a20(struct env *env, enum a20_source who, bool on)
+static inline bool env_a20(const struct env *env)
 {
-    bool was = env->a20;
+    return env->a20_port && (*env->a20_port & A20_GATE);
+}
 
-    env->a20 = (uint8_t)(on ? env->a20 | who : env->a20 & ~who);
-    if (was != (env->a20 != 0))
-        env->set_a20(env, !was);
+static inline void env_gate_a20(struct env *env, bool on)
+{
+    uint8_t *p = env->a20_port;
+
+    if (p)
+        *p = (uint8_t)(on ? *p | A20_GATE : *p & ~A20_GATE);
+    env->set_a20(env, on);
 }
 
 static inline uint64_t env_now(struct env *env)

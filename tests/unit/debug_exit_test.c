@@ -1,6 +1,7 @@
 /* Small ports: hw/char/{debug_exit,port80,port92,testdev}.c,
    hw/intc/ferr.c. */
 #include "fake_env.h"
+#include "hw/registry.h"
 
 extern const struct dev_class debug_exit_class, dma8237_class, ferr_class,
     port80_class, port92_class, testdev_class;
@@ -77,21 +78,29 @@ static void fast_a20_and_reset(void **state UNUSED)
 {
     struct dev *d = fake_add(f, &port92_class);
 
-    assert_int_equal(inb(f, 0x92), 0);
-    outb(f, 0x92, 0x02);
-    assert_true(f->a20);
-    assert_int_equal(inb(f, 0x92), 0x02);
-    env_hold_a20(&f->env, A20_KBC, true); /* either holds it */
+    fake_add(f, dev_class_find("i8042"));
+    assert_int_equal(inb(f, 0x92), 2);
     outb(f, 0x92, 0x00);
+    assert_false(f->a20);
+    assert_int_equal(inb(f, 0x92), 0);
+    /* One gate with two handles: the other one's is this one's. */
+    outb(f, 0x64, 0xd1);
+    outb(f, 0x60, 0xdf);
     assert_true(f->a20);
-    env_hold_a20(&f->env, A20_KBC, false);
+    assert_int_equal(inb(f, 0x92), 2);
+    outb(f, 0x92, 0x00);
+    assert_false(f->a20);
+    outb(f, 0x64, 0xd0);
+    assert_int_equal(inb(f, 0x60) & 2, 0);
+    outb(f, 0x92, 0x02);
+    outb(f, 0x64, 0xdd);
     assert_false(f->a20);
     outb(f, 0x92, 0x03);
     assert_int_equal(f->reset, 1);
     outb(f, 0x92, 0x03); /* no edge */
     assert_int_equal(f->reset, 1);
     port92_class.reset(d, false);
-    assert_false(f->a20);
+    assert_true(f->a20); /* as it was */
     outb(f, 0x92, 0x01);
     assert_int_equal(f->reset, 2);
 }
