@@ -229,7 +229,7 @@ static void emit_planned(struct trans *t, const struct copy *c)
 {
     for (unsigned n = 0; n < c->nmoved; n++) {
         if (c->moved[n].host == S2)
-            group_drop(t);
+            group_drop_s2(t);
         if (c->moved[n].read)
             emit_get(t, c->moved[n].guest, c->moved[n].host);
     }

@@ -132,12 +132,38 @@ static uint8_t *compare_tag(struct trans *t, unsigned align, unsigned span,
     return e_jcc_forward(e, 7);
 }
 
+static int32_t tag_offset(bool write)
+{
+    return write ? (int)offsetof(struct tlb_entry, write)
+                 : (int)offsetof(struct tlb_entry, read);
+}
+
+/* What the stub of a probe must know; lo: of what was probed. */
+static struct jit_insn *finish_probe(struct trans *t, struct stub *s,
+                                     const struct access *a, int32_t lo,
+                                     const uint8_t *retry)
+{
+    struct jit_insn *ji = trans_insn(t, a->i);
+
+    ji->bytes = a->bytes;
+    ji->write = a->write;
+    ji->masked = is_masked(a->i);
+    ji->at = (int16_t)-lo;
+    s->retry = retry;
+    s->insn = ji;
+    s->access = *a;
+    s->group_lo = lo;
+    t->in_eflags = false;
+    return ji;
+}
+
 /*
  * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
  * clobbered, and EFLAGS.
  */
-static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
-                       unsigned span, bool write, unsigned to)
+static struct jit_insn *emit_probe(struct trans *t, const struct access *a,
+                                   int32_t lo, unsigned span, bool write,
+                                   unsigned to)
 {
     struct emit *e = t->e;
     unsigned align = align_of(a);
@@ -152,33 +178,60 @@ static void emit_probe(struct trans *t, const struct access *a, int32_t lo,
     e_mov(e, S0, at);
     s = trans_stub(
         t, STUB_MEMORY,
-        compare_tag(t, align, span,
-                    tlb_offset(t) +
-                        (write ? (int)offsetof(struct tlb_entry, write)
-                               : (int)offsetof(struct tlb_entry, read))));
+        compare_tag(t, align, span, tlb_offset(t) + tag_offset(write)));
     e_rx(e, true, OP_MOV_LOAD, to, H_SP, S1, 0,
          tlb_offset(t) + (int)offsetof(struct tlb_entry, addend));
-    ji = trans_insn(t, a->i);
-    ji->bytes = a->bytes;
-    ji->write = a->write;
+    ji = finish_probe(t, s, a, lo, retry);
     ji->align = (uint8_t)align;
-    ji->masked = is_masked(a->i);
-    ji->span = to == S2 ? (uint16_t)span : 0;
-    ji->group_write = write;
-    ji->at = (int16_t)-lo;
-    s->retry = retry;
-    s->insn = ji;
-    s->access = *a;
-    s->group_lo = lo;
-    t->in_eflags = false;
+    return ji;
+}
+
+/*
+ * The same for an address that is known, and so is its entry: false where it
+ * is misaligned or not on one page.
+ */
+static bool emit_fixed(struct trans *t, const struct access *a, bool restore,
+                       struct place *p)
+{
+    struct emit *e = t->e;
+    uint64_t at = fixed_address(t, a->i), page = at & PAGE_MASK;
+    size_t slot = page >> PAGE_SHIFT & (TLB_SIZE - 1);
+    int32_t entry = tlb_offset(t) + (int)(slot * sizeof(struct tlb_entry));
+    const uint8_t *retry = emit_here(e);
+
+    if (a->i->seg >= FS || (at & a->align) || at - page + a->bytes > PAGE_SIZE)
+        return false;
+    e_mov_imm(e, S0, page);
+    e_rm(e, true, 0x39, S0, H_SP, entry + tag_offset(a->write)); /* cmp */
+    finish_probe(t, trans_stub(t, STUB_MEMORY, e_jcc_forward(e, 5)), a, 0,
+                 retry);
+    e_load(e, S1, H_SP, entry + (int)offsetof(struct tlb_entry, addend));
+    if (restore) {
+        flags_restore(t);
+        e_mov_imm(e, S0, page);
+    }
+    *p = (struct place){S0, S1, (int32_t)(at - page)};
+    return true;
 }
 
 /* --- groups --- */
 
 void group_moved(struct trans *t, int32_t by)
 {
-    if (t->group.active && t->group.base == RSP)
-        t->group.moved += by;
+    for (unsigned n = 0; n < GROUPS; n++)
+        if (t->group[n].base == RSP)
+            t->group[n].moved += by;
+}
+
+void group_drop(struct trans *t)
+{
+    for (unsigned n = 0; n < GROUPS; n++)
+        t->group[n].active = false;
+}
+
+void group_drop_s2(struct trans *t)
+{
+    t->group[0].active = false;
 }
 
 /* ADD or SUB of rsp and a constant. */
@@ -201,18 +254,15 @@ void group_after(struct trans *t, const struct insn *i)
     int32_t moves;
     uint32_t written = written_gprs(i);
 
-    if (!t->group.active)
+    if (stack_access(t, i, &a, &moves)) {
+        written &= ~(1u << RSP); /* group_moved() was told */
+    } else if (moves_rsp(i, &moves)) {
+        group_moved(t, moves);
         return;
-    if (t->group.base == RSP) {
-        if (stack_access(t, i, &a, &moves))
-            written &= ~(1u << RSP); /* group_moved() was told */
-        else if (moves_rsp(i, &moves)) {
-            t->group.moved += moves;
-            return;
-        }
     }
-    if (written >> t->group.base & 1)
-        group_drop(t);
+    for (unsigned n = 0; n < GROUPS; n++)
+        if (written >> t->group[n].base & 1)
+            t->group[n].active = false;
 }
 
 /* The access an instruction makes, if it is one that may be in a group. */
@@ -293,13 +343,24 @@ static bool plan_group(const struct trans *t, const struct access *first,
     return shared > 0;
 }
 
-static bool covered(const struct trans *t, const struct access *a)
+static bool covers(const struct group *g, const struct access *a)
 {
-    const struct group *g = &t->group;
     int32_t at = disp_of(a) + g->moved;
 
-    return g->active && is_simple(t, a) && base_of(a) == g->base && !a->align &&
-           at >= g->lo && at + a->bytes <= g->hi && (!a->write || g->write);
+    return g->active && base_of(a) == g->base && at >= g->lo &&
+           at + a->bytes <= g->hi && (!a->write || g->write);
+}
+
+/* The number of a group that covers it, or GROUPS. */
+static unsigned covered(const struct trans *t, const struct access *a)
+{
+    unsigned n = 0;
+
+    if (!is_simple(t, a) || a->align)
+        return GROUPS;
+    while (n < GROUPS && !covers(&t->group[n], a))
+        n++;
+    return n;
 }
 
 static struct place simple_place(struct trans *t, const struct access *a,
@@ -309,26 +370,69 @@ static struct place simple_place(struct trans *t, const struct access *a,
                           disp_of(a)};
 }
 
+static int32_t addend_slot(unsigned n)
+{
+    return J_OFF(addend) + 8 * (int)n;
+}
+
+/* In a group: the register that has the addend. */
+static unsigned group_addend(struct trans *t, unsigned n)
+{
+    if (n == 0)
+        return S2;
+    e_load(t->e, S1, H_SP, addend_slot(n));
+    return S1;
+}
+
+/* Begins a group with a; the register that has its addend. */
+static unsigned begin_group(struct trans *t, const struct access *a,
+                            const struct group *g)
+{
+    unsigned n = 0, to, span = (unsigned)(g->hi - g->lo);
+    struct jit_insn *ji;
+
+    while (n < GROUPS && t->group[n].active)
+        n++;
+    if (n == GROUPS) /* of those in memory, in turn */
+        n = 1 + t->k % (GROUPS - 1);
+    to = n ? S1 : S2;
+    ji = emit_probe(t, a, g->lo - disp_of(a), span, g->write, to);
+    ji->span = (uint16_t)span;
+    ji->group_write = g->write;
+    if (n)
+        e_store(t->e, H_SP, addend_slot(n), to);
+    t->group[n] = *g;
+    return to;
+}
+
+static bool may_share(const struct trans *t, const struct access *a)
+{
+    return is_simple(t, a) && !a->align && !is_masked(a->i) && TLB_SIZE > 1 &&
+           !(t->mode & MODE_ALONE);
+}
+
 struct place emit_access(struct trans *t, const struct access *a, bool restore)
 {
     uint16_t needed = flags_needed(t, a->i);
-    struct group g;
+    unsigned n = covered(t, a);
     bool short_form = is_simple(t, a);
+    struct group g;
+    struct place p;
 
-    if (covered(t, a)) {
+    if (n < GROUPS) {
         if (restore && !t->in_eflags)
             flags_restore(t);
-        return simple_place(t, a, S2);
+        return simple_place(t, a, group_addend(t, n));
     }
     flags_yield(t, needed);
-    if (short_form && !a->align && !is_masked(a->i) && TLB_SIZE > 1 &&
-        !(t->mode & MODE_ALONE) && plan_group(t, a, &g)) {
-        emit_probe(t, a, g.lo - disp_of(a), (unsigned)(g.hi - g.lo), g.write,
-                   S2);
-        t->group = g;
+    if (has_fixed_address(a) && emit_fixed(t, a, restore, &p))
+        return p;
+    if (may_share(t, a) && plan_group(t, a, &g)) {
+        unsigned addend = begin_group(t, a, &g);
+
         if (restore)
             flags_restore(t);
-        return simple_place(t, a, S2);
+        return simple_place(t, a, addend);
     }
     emit_probe(t, a, 0, a->bytes, a->write, S1);
     if (restore)
@@ -337,13 +441,13 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
         return simple_place(t, a, S1);
     /* The probe consumed the address: once more, keeping the addend. */
     if (!a->stack && a->i->index < 16 && host_of(a->i->index) < 0) {
-        group_drop(t);
+        group_drop_s2(t);
         e_mov(t->e, S2, S1);
         emit_linear(t, a, 0, S0);
         return (struct place){S0, S2, 0};
     }
     if (!a->stack && a->i->seg >= FS) {
-        group_drop(t);
+        group_drop_s2(t);
         e_mov(t->e, S2, S1);
         emit_linear(t, a, 0, S0);
         return (struct place){S0, S2, 0};

@@ -143,7 +143,7 @@ static bool emit_pushf(struct trans *t, const struct insn *i)
     p = emit_access(t, &a, false);
     /* The place has S1 or, in a group, S2. */
     if (p.index == S1) {
-        group_drop(t);
+        group_drop_s2(t);
         e_mov(t->e, S2, S1);
         p.index = S2;
     }

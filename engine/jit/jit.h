@@ -44,6 +44,7 @@ enum {
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
     JIT_CAREFUL = 1 << 14,
+    GROUPS = 4, /* of accesses that share a check, at a time */
     TRACE_INSNS = 64, /* translated as one, at most */
     JIT_STACK = 256u << 10,
     JIT_ROWS = 4096, /* of the opcode table, at most */
@@ -134,6 +135,7 @@ struct jit_cpu {
     bool interpret;        /* what is at s.rip cannot run natively now */
     _Atomic uint32_t poll; /* something waits: leave translated code */
     uint64_t host_rsp;
+    uint64_t addend[GROUPS]; /* see struct group; the first is not used */
     uint64_t target;  /* of an indirect call, while it pushes */
     uint64_t sti_rip; /* no events here, once: the last STI's next RIP */
     uint64_t fip;     /* RIP of the last x87 instruction, while x87 is live */

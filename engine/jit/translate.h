@@ -30,8 +30,8 @@ struct place {
 
 /*
  * Accesses that share one check: all at the same base register, which keeps
- * its value (rsp: changes by known amounts), from lo to hi, on one page whose
- * addend is in S2. When they are not on one page, the block is left for a
+ * its value (rsp: changes by known amounts), from lo to hi, on one page. The
+ * first group's addend is in S2, those of others in jit_cpu.addend. When they are not on one page, the block is left for a
  * translation without groups.
  */
 struct group {
@@ -88,7 +88,7 @@ struct trans {
     /* Where the guest's flags are; both false: nowhere, they are dead. */
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
-    struct group group;
+    struct group group[GROUPS];
     bool ended;      /* control does not fall out of the end */
     unsigned n, len; /* instructions, and their bytes */
     unsigned nout, nstubs;
@@ -158,11 +158,10 @@ void emit_linear(struct trans *t, const struct access *a, int32_t more,
 void group_moved(struct trans *t, int32_t by);
 /* After an instruction: does the group survive it? */
 void group_after(struct trans *t, const struct insn *i);
+/* What the groups knew may be so no longer. */
+void group_drop(struct trans *t);
 /* S2 is needed for something else. */
-static inline void group_drop(struct trans *t)
-{
-    t->group.active = false;
-}
+void group_drop_s2(struct trans *t);
 
 /* Pads so that a rel32 after an opcode can be patched in one piece. */
 void align_patch(struct emit *e, unsigned opcode_bytes);
