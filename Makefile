@@ -63,6 +63,13 @@ bench:
 	@tools/bench-guest.sh
 	@tests/perf/bench.py --lodge $(BUILD)/lodge $(ARGS)
 
+# What a second vCPU is worth.
+bench-smp:
+	@tools/setup.sh guest
+	@$(MAKE) --no-print-directory build
+	@tools/demo-guest.sh
+	@tests/perf/smp.py --lodge $(BUILD)/lodge $(ARGS)
+
 # The long runs of the instruction fuzzers (the tests have short ones).
 fuzz-isa:
 	@tools/setup.sh test
@@ -87,4 +94,4 @@ sanitize:
 clean:
 	@rm -rf build build-sanitize
 
-.PHONY: all setup build run test test-debian test-pc core bench fuzz-isa format sanitize clean
+.PHONY: all setup build run test test-debian test-pc core bench bench-smp fuzz-isa format sanitize clean

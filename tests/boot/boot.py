@@ -146,6 +146,11 @@ def test_stress(args, start):
     boots_to_prompt(args, start, '-c', '2', '--jit-stress', 'flush,smc,eager')
 
 
+def test_stress_small(args, start):
+    """Hardly any room for translations."""
+    boots_to_prompt(args, start, '-c', '2', '--jit-stress', 'small')
+
+
 def test_check(args, start):
     """In lock step with the interpreter: twenty times as slow."""
     boots_to_prompt(args, start, '-c', '2', '--check', seconds=1000)
@@ -295,8 +300,7 @@ def test_disk(args, start):
 
 
 def test_check_disk(args, start):
-    """The same in lock step with the interpreter: the best part of an hour.
-    Timers of systemd and the kernel are told to be patient."""
+    """The same in lock step with the interpreter: the best part of an hour."""
     compiles_on_disk(args, start, '--check', patience=8)
 
 
