@@ -197,6 +197,36 @@ int kvm_get_msrs(struct kvm_cpu *c, struct x86_state *s)
     return rc ? rc : get_tsc(c, s);
 }
 
+/*
+ * What KVM keeps for a guest and x86_state does not: pages of the guest's that
+ * KVM writes. They are forgotten, or a system started anew would have them
+ * written over. The value of each is what it is after power-on.
+ */
+static const struct {
+    uint32_t first, n, step;
+    uint64_t value;
+    bool hyperv;
+} forgotten[] = {
+    {0x4b564d03, 1, 1, 0, false},       /* steal time */
+    {0x400000b0, 4, 2, 0, true},        /* timers */
+    {0x40000090, 16, 1, 1 << 16, true}, /* interrupt sources: masked */
+    {0x40000080, 1, 1, 0, true},        /* their controller */
+    {0x40000082, 2, 1, 0, true},        /* its pages */
+    {0x40000073, 1, 1, 0, true},        /* virtual APIC page */
+    {0x40000021, 1, 1, 0, true},        /* TSC page */
+    {0x40000001, 1, 1, 0, true},        /* hypercall page */
+    {0x40000000, 1, 1, 0, true},        /* the system's name */
+};
+
+static void forget_pages(struct kvm_cpu *c)
+{
+    for (unsigned k = 0; k < ARRAY_LEN(forgotten); k++)
+        for (uint32_t n = 0; n < forgotten[k].n; n++)
+            if (!forgotten[k].hyperv || c->v->model->hyperv)
+                kvm_set_msr(c, forgotten[k].first + n * forgotten[k].step,
+                            forgotten[k].value);
+}
+
 int kvm_set_msrs(struct kvm_cpu *c, const struct x86_state *s)
 {
     struct x86_state copy = *s;
@@ -206,6 +236,7 @@ int kvm_set_msrs(struct kvm_cpu *c, const struct x86_state *s)
         rc = set_tsc(c, s);
     if (rc)
         return rc;
+    forget_pages(c);
     set_clock(c, s);
     return move_rows(c, &copy, true, clocks, ARRAY_LEN(clocks));
 }

@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,8 @@ def stripped(program, folder):
 
 
 class Job:
+    """engine None: words are all of Lodge's; 'kvm+jit': two guests at once."""
+
     def __init__(self, name, words, check, files=(), engine='kvm'):
         self.name, self.words, self.check = name, words, check
         self.files = list(files)
@@ -184,9 +187,31 @@ def linux_jobs(args):
         return None
 
     w = words(1)
-    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.disk=50'
+    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.disk=2'
     jobs.append(Job('disk', w + ['--disk', 'FILE:' + disk], read,
                     [kernel, initrd, disk]))
+
+    def reboot(status, text):
+        if status or text.count('inner init') != 2:
+            return f'status {status}: {text[-1500:]}'
+        return None
+
+    w = words(2)
+    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.reboot'
+    w.remove('--no-reboot')
+    again = os.path.join(args.tmp, 'again.img')
+    with open(again, 'wb') as f:
+        f.truncate(1 << 20)
+    jobs.append(Job('reboot', w + ['--disk', 'FILE:' + again], reboot,
+                    [kernel, initrd, again]))
+
+    def beside(status, text):
+        if status or text.count('inner init') != 2:
+            return f'status {status}: {text[-1500:]}'
+        return None
+
+    jobs.append(Job('beside', words(1), beside, [kernel, initrd],
+                    engine='kvm+jit'))
 
     def hyperv(status, text):
         if 'inner init' not in text or 'Microsoft Hyper-V' not in text:
@@ -257,6 +282,9 @@ def script(jobs):
         words = ['/' + files_name(w[5:]) if w.startswith('FILE:') else w
                  for w in j.command('./lodge', 'kvm')]
         quoted = ' '.join("'" + w + "'" for w in words)
+        if j.engine == 'kvm+jit':
+            other = quoted.replace("'kvm'", "'jit'", 1)
+            quoted = f'{{ {other} & {quoted}; wait; }}'
         lines += [f'echo "=== {j.name}"',
                   f'{quoted} </dev/null 2>&1; s=$?; echo',
                   f'echo "=== end {j.name} $s"']
@@ -331,6 +359,10 @@ def run_here(args, jobs, engine):
     for j in jobs:
         words = [w[5:] if w.startswith('FILE:') else w
                  for w in j.command(args.lodge, engine)]
+        if j.engine == 'kvm+jit':
+            quoted = shlex.join(words)
+            words = ['sh', '-c', quoted.replace('kvm', 'jit', 1) + ' & ' +
+                     quoted + '; wait']
         p = subprocess.run(words, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            timeout=300, check=False)
