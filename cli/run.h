@@ -32,6 +32,7 @@ struct run_net {
 struct run_request {
     const char *engine, *cpu;
     uint64_t cpus, memory, timeout;
+    bool hugepages;
     const char *kernel, *initrd, *append;
     enum boot_entry entry;
     struct run_disk disk[PC_DISKS];

@@ -31,13 +31,24 @@ SETTER(cpus)
     return cli_number("--cpus", v, 1, 255, &r->cpus, e);
 }
 
+/* SIZE[,hugepages] */
 SETTER(memory)
 {
     REQUEST;
-    int rc = cli_size("--memory", v, &r->memory, e);
+    const char *comma = strchr(v, ',');
+    char size[32];
+    int rc;
 
+    if (comma && strcmp(comma, ",hugepages"))
+        return err_set(e, LE_USAGE,
+                       "--memory: '%s' is not hugepages, the only thing that "
+                       "may follow the size",
+                       comma + 1);
+    snprintf(size, sizeof size, "%.*s", (int)(comma ? comma - v : 31), v);
+    rc = cli_size("--memory", size, &r->memory, e);
     if (rc < 0)
         return rc;
+    r->hugepages = comma != NULL;
     if (r->memory < 1 << 20)
         return err_set(e, LE_USAGE,
                        "--memory: %s is too small for any guest; give at "
@@ -277,7 +288,8 @@ const struct cli_option run_options[] = {
     {"cpu", 0, false, "MODEL",
      "host, x86-64, x86-64-v2, -v3, -v4; then ,+FEATURE ,-FEATURE", set_cpu},
     {"cpus", 'c', false, "N", "number of CPUs (1)", set_cpus},
-    {"memory", 'm', false, "SIZE", "guest memory, K M G T (1G)", set_memory},
+    {"memory", 'm', false, "SIZE[,hugepages]", "guest memory, K M G T (1G)",
+     set_memory},
     {"kernel", 0, false, "FILE",
      "bzImage, ELF with a PVH note, or multiboot 1 kernel", set_kernel},
     {"initrd", 0, false, "FILE", "initial RAM disk, or multiboot module",

@@ -273,6 +273,7 @@ static int build(struct run *r)
                                .model = &r->model,
                                .ncpus = (unsigned)w->cpus,
                                .ram_size = w->memory,
+                               .hugepages = w->hugepages,
                                .tuning = w->tuning,
                                .no_reboot = w->no_reboot,
                                .reboot_on_shutdown =

@@ -126,8 +126,8 @@ static void fill_env(struct vm *vm)
     env->debug_exit = env_debug_exit;
     env->set_a20 = env_set_a20;
     if (vm->config.engine->irqchip)
-        env->engine_apics = (struct engine_apics){apics_get, apics_set,
-                                                  apics_message, vm};
+        env->engine_apics =
+            (struct engine_apics){apics_get, apics_set, apics_message, vm};
 }
 
 /* --- create, destroy --- */
@@ -143,6 +143,10 @@ static int check_config(const struct vm_config *c, struct err *e)
         return err_set(e, LE_USAGE,
                        "guest memory must be a multiple of %u bytes above 0",
                        PAGE_SIZE);
+    if (c->hugepages && c->ram_size % HOST_HUGE_PAGE)
+        return err_set(e, LE_USAGE,
+                       "--memory: huge pages have 2 MB each; give a multiple "
+                       "of that");
     if (c->ram_size > have)
         return err_set(e, LE_NOMEM,
                        "%llu MB of guest memory are more than the host's "
@@ -152,14 +156,32 @@ static int check_config(const struct vm_config *c, struct err *e)
     return 0;
 }
 
-static int make_parts(struct vm *vm, struct err *e)
+static int make_ram(struct vm *vm, struct err *e)
 {
-    vm->ram = host_ram_alloc(vm->config.ram_size);
+    uint64_t size = vm->config.ram_size, pages = size / HOST_HUGE_PAGE;
+
+    vm->ram =
+        vm->config.hugepages ? host_ram_alloc_huge(size) : host_ram_alloc(size);
+    if (!vm->ram && vm->config.hugepages)
+        return err_set(e, LE_NOMEM,
+                       "the host has no %llu huge pages free for the guest: "
+                       "set them aside with 'sysctl vm.nr_hugepages=%llu', or "
+                       "leave hugepages out",
+                       (unsigned long long)pages, (unsigned long long)pages);
     if (!vm->ram)
         return err_set(e, LE_NOMEM,
                        "the host does not give %llu MB of memory for the "
                        "guest: ask for less",
-                       (unsigned long long)(vm->config.ram_size >> 20));
+                       (unsigned long long)(size >> 20));
+    return 0;
+}
+
+static int make_parts(struct vm *vm, struct err *e)
+{
+    int rc = make_ram(vm, e);
+
+    if (rc)
+        return rc;
     vm->env.mem = space_create(0, &vm->lock);
     vm->env.io = space_create(0x10000, &vm->lock);
     vm->loop = loop_create(&vm->lock);

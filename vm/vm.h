@@ -31,6 +31,7 @@ struct vm_config {
     const struct cpu_model *model; /* borrowed for the VM's life */
     unsigned ncpus;                /* 1 to 255 */
     uint64_t ram_size;             /* bytes, a multiple of PAGE_SIZE */
+    bool hugepages;                /* ram_size: of HOST_HUGE_PAGE */
     bool no_reboot;                /* a reset ends the VM */
     bool reboot_on_shutdown;       /* a triple fault resets, not ends it */
     struct engine_tuning tuning;

@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/mman.h> /* MAP_HUGE_2MB */
+
 #include "base/bits.h"
 #include "lodge/host.h"
 
-enum { HUGE_PAGE = 2 << 20, HEAP_ALIGN = 64 };
+enum { HUGE_PAGE = HOST_HUGE_PAGE, HEAP_ALIGN = 64 };
 
 static size_t page_up(size_t n)
 {
@@ -49,6 +51,20 @@ void *host_ram_alloc(size_t bytes)
     if (large)
         madvise(p, n, MADV_HUGEPAGE);
     madvise(p, n, MADV_DONTDUMP);
+    return p;
+}
+
+void *host_ram_alloc_huge(size_t bytes)
+{
+    void *p;
+
+    if (!bytes || bytes % HUGE_PAGE)
+        return NULL;
+    p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    madvise(p, bytes, MADV_DONTDUMP);
     return p;
 }
 

@@ -93,6 +93,10 @@ void work_cancel(struct loop *l, struct work *w);
 /* --- memory --- */
 /* Zeroed, lazily populated, page-aligned; NULL when the host has none. */
 void *host_ram_alloc(size_t bytes);
+/* Of huge pages that the host has set aside, a multiple of HOST_HUGE_PAGE and
+   all of them ours from now on; NULL when there are not enough. */
+enum { HOST_HUGE_PAGE = 2 << 20 };
+void *host_ram_alloc_huge(size_t bytes);
 void host_ram_free(void *p, size_t bytes);
 uint64_t host_ram_total(void); /* bytes the host has in all */
 /* Zeroed heap memory on 64-byte boundaries, for attach and load time; NULL
