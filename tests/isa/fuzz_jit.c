@@ -223,6 +223,9 @@ static void forgive_frame(struct fuzz *f)
         return;
     if (with_error >> vector & 1)
         at += small ? 4 : 8;
+    if (f->ref.end.cr2 != f->jit.end.cr2) /* another byte, another error */
+        memcpy(f->jit.ram + f->jit.end.gpr[RSP],
+               f->ref.ram + f->jit.end.gpr[RSP], 8);
     for (unsigned k = 0; k < 2; k++) {
         uint8_t mask = k ? FLAG_OF >> 8 : FLAGS_STATUS & 0xff;
         uint64_t a = (at + k) & wrap;
