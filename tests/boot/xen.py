@@ -14,15 +14,15 @@ from pclib import LOADER, STEP, Skip, main, medium
 DOM0 = 600  # seconds to a prompt, on a busy machine
 
 
-def xen(start, args, key, *words):
-    """From GRUB's menu to Xen's farewell; CPUs are Xen's and dom0's."""
+def xen(start, args, key, cpus, *words):
+    """From GRUB's menu to where Xen makes dom0, with as many CPUs."""
     vm = start(['--cdrom', medium(args, 'xen.iso'), '--boot', 'cdrom', '-m',
-                '1G', '-c', '2', *words], serial=True)
+                '1G', '-c', str(cpus), *words], serial=True)
     try:
         vm.serial.expect(r'Debian on disk', LOADER)
         vm.key(key)
         vm.serial.expect(r'Xen version 4\.17', STEP)
-        vm.serial.expect(r'Brought up 2 CPUs', DOM0)
+        vm.serial.expect(rf'Brought up {cpus} CPU', DOM0)
         vm.serial.expect(r'Building a PV Dom0', DOM0)
     except BaseException:
         vm.__exit__(*sys.exc_info())
@@ -32,7 +32,7 @@ def xen(start, args, key, *words):
 
 def test_shell(start, args):
     """A shell in dom0, on two virtual CPUs."""
-    with xen(start, args, 's') as vm:
+    with xen(start, args, 's', 2) as vm:
         vm.serial.expect(r'Hypervisor detected: Xen PV', DOM0)
         vm.serial.expect(r'~ # ', DOM0)
         vm.serial.type('mount -t proc p /proc; grep -c ^processor '
@@ -45,7 +45,7 @@ def test_login(start, args):
     disk = args.guest + '/../guest-installed/amd64.img'
     if not os.path.exists(disk):
         raise Skip(f'{disk} is missing; tools/installed-guests.sh makes it')
-    with xen(start, args, 'd', '--disk', disk + ',temporary') as vm:
+    with xen(start, args, 'd', 1, '--disk', disk + ',temporary') as vm:
         vm.serial.expect(r'lodge login: ', DOM0)
         vm.serial.type('root\r')
         vm.serial.expect(PROMPT, STEP)
