@@ -30,6 +30,10 @@ const struct verb verbs[] = {
     {"screenshot", "NAME FILE.png", "save a machine's screen as a PNG file",
      "Saves what the screen shows, in text and graphics modes.", NULL,
      verb_remote},
+    {"console", "NAME", "a machine's serial line in this terminal",
+     "Connects this terminal with COM1 of a machine that runs with --serial\n"
+     "console or unix:PATH. Ctrl-A x leaves, Ctrl-A h lists the other keys.",
+     NULL, verb_remote},
     {"type", "NAME TEXT", "type text on a machine's keyboard",
      "Types on a US keyboard, no faster than the guest takes the keys, and\n"
      "returns when it has them all.",

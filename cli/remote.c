@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "host/char/char.h"
 #include "host/control/control.h"
 #include "host/ui/keymap.h"
 #include "host/ui/picture.h"
@@ -24,6 +26,7 @@ struct remote {
     const char *name;
     struct vm *vm;
     struct pc *pc;
+    struct chardev *com1;
     struct typist *typist;
     uint64_t started;
     bool paused;      /* by a command */
@@ -187,6 +190,23 @@ static int do_screenshot(struct control_call *c, struct err *e)
     c->result =
         json_pack("{s:i, s:i}", "width", (int)p.width, "height", (int)p.height);
     picture_free(&p);
+    return rc;
+}
+
+/* One end of a pair of sockets is the serial line's, the other one goes to who
+   asked. */
+static int do_console(struct control_call *c, struct err *e)
+{
+    struct remote *r = c->ctx;
+    int pair[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return err_set(e, LE_NOMEM, "the host has no sockets left");
+    rc = char_join(r->com1, pair[0], e);
+    if (rc)
+        close(pair[1]);
+    else
+        c->fd = pair[1];
     return rc;
 }
 
@@ -398,6 +418,7 @@ static const struct control_command commands[] = {
     {"reset", do_reset},
     {"screen", do_screen},
     {"screenshot", do_screenshot},
+    {"console", do_console},
     {"type", do_type},
     {"key", do_key},
     {"mouse", do_mouse},
@@ -425,8 +446,10 @@ int remote_open(const char *name, struct remote **out, struct err *e)
     return 0;
 }
 
-int remote_start(struct remote *r, struct vm *vm, struct pc *pc, struct err *e)
+int remote_start(struct remote *r, struct vm *vm, struct pc *pc,
+                 struct chardev *com1, struct err *e)
 {
+    r->com1 = com1;
     r->vm = vm;
     r->pc = pc;
     r->started = host_now();

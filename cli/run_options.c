@@ -316,7 +316,8 @@ const struct cli_option run_options[] = {
     {"floppy", 0, true, "FILE[,ro][,temporary]",
      "a floppy drive with that medium; none: empty", set_floppy},
     {"serial", 0, true, "WHERE",
-     "COM1 and on: stdio, none, file:PATH, unix:PATH (COM1: stdio)",
+     "COM1 and on: stdio, none, console (for 'lodge console'), file:PATH, "
+     "unix:PATH (COM1: stdio)",
      set_serial},
     {"audio", 0, false, "CARD",
      "a sound card, which is silent: ac97, none (the default)", set_audio},

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/console.h"
 #include "host/control/control.h"
 #include "host/posix/oserr.h"
 
@@ -233,6 +234,13 @@ static int do_screenshot(struct request *r, struct err *e)
     return rc;
 }
 
+static int do_console(struct request *r, struct err *e)
+{
+    int fd = -1, rc = ask(r, "console", NULL, NULL, &fd, e);
+
+    return rc ? rc : console_attach(fd, e);
+}
+
 static int do_type(struct request *r, struct err *e)
 {
     int rc =
@@ -341,6 +349,7 @@ static const struct {
     {"info", 1, 1, do_info},
     {"screen", 1, 1, do_screen},
     {"screenshot", 2, 2, do_screenshot},
+    {"console", 1, 1, do_console},
     {"type", 2, 2, do_type},
     {"key", 2, WORDS, do_key},
     {"mouse", 2, 4, do_mouse},

@@ -102,10 +102,12 @@ static int choose_display(struct run *r)
     if (ui_takes_terminal(r->display) && stdio)
         return err_set(&r->err, LE_USAGE,
                        "--display text and --serial stdio both want this "
-                       "terminal; give --serial none, file:PATH or unix:PATH");
+                       "terminal; give --serial none, console, file:PATH or "
+                       "unix:PATH");
     if (!w->nserials)
-        w->serial[w->nserials++] =
-            ui_takes_terminal(r->display) ? "none" : "stdio";
+        w->serial[w->nserials++] = !ui_takes_terminal(r->display) ? "stdio"
+                                   : w->name                      ? "console"
+                                                                  : "none";
     return 0;
 }
 
@@ -210,8 +212,8 @@ static int open_nets(struct run *r)
         r->nets[n] = net_open(&w->net, &env, &r->err);
         if (!r->nets[n])
             return err_prefix(&r->err, "--net");
-        r->pc.nic[n] =
-            (struct pc_nic){.net = r->nets[n], .model = w->model, .mac = w->mac};
+        r->pc.nic[n] = (struct pc_nic){
+            .net = r->nets[n], .model = w->model, .mac = w->mac};
     }
     r->pc.nnics = r->want.nnics;
     return 0;
@@ -324,7 +326,7 @@ static int build(struct run *r)
         host_file_idle(r->pc.initrd.p, r->pc.initrd.n);
     }
     if (rc == 0 && r->remote)
-        rc = remote_start(r->remote, r->vm, pc, &r->err);
+        rc = remote_start(r->remote, r->vm, pc, r->pc.serial[0], &r->err);
     if (rc == 0)
         host_log(LOG_INFO, "started: %s", pc_boot_method(pc));
     return rc;

@@ -69,10 +69,9 @@ static const struct {
     struct stream *(*open)(const char *arg, const struct char_env *env,
                            struct err *e);
 } kinds[] = {
-    {"stdio", false, char_stdio_open},
-    {"none", false, char_none_open},
-    {"file", true, char_file_open},
-    {"unix", true, char_unix_open},
+    {"stdio", false, char_stdio_open},     {"none", false, char_none_open},
+    {"file", true, char_file_open},        {"unix", true, char_unix_open},
+    {"console", false, char_console_open},
 };
 
 struct chardev *char_open(const char *spec, const struct char_env *env,
@@ -92,9 +91,28 @@ struct chardev *char_open(const char *spec, const struct char_env *env,
         return s ? &s->chr : NULL;
     }
     err_set(e, LE_USAGE,
-            "\"%s\" is no serial line: use stdio, none, file:PATH or unix:PATH",
+            "\"%s\" is no serial line: use stdio, none, console, file:PATH or "
+            "unix:PATH",
             spec);
     return NULL;
+}
+
+int char_join(struct chardev *c, int fd, struct err *e)
+{
+    struct stream *s = c ? container_of(c, struct stream, chr) : NULL;
+    bool joined;
+
+    if (!s || !s->ops->join) {
+        close(fd);
+        return err_set(e, LE_STATE,
+                       "its serial line is somewhere else; --serial console "
+                       "keeps it for this");
+    }
+    host_mutex_lock(s->env.lock);
+    joined = s->ops->join(s, fd);
+    host_mutex_unlock(s->env.lock);
+    return joined ? 0
+                  : err_set(e, LE_BUSY, "somebody is at its console already");
 }
 
 void char_close(struct chardev *c)

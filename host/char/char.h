@@ -7,6 +7,7 @@
  *   unix:PATH   a listening socket; one client at a time, any number in turn.
  *               What nobody was there to read is kept for the next one, up to
  *               the last few KB
+ *   console     the same without a path: clients come by char_join()
  *   none        output vanishes, no input
  *
  * Threads: open and close on the controlling thread with the lock free, close
@@ -29,6 +30,12 @@ struct char_env {
 /* NULL with e on an error. */
 struct chardev *char_open(const char *spec, const struct char_env *env,
                           struct err *e);
+/*
+ * A client for a line of unix or console: a stream socket, which is the line's
+ * from now on, also after an error. -LE_BUSY: it has a client; -LE_STATE: it is
+ * of another kind. Any thread, the lock free.
+ */
+int char_join(struct chardev *c, int fd, struct err *e);
 /* Writes out what it still has, for at most a second. NULL: nothing. */
 void char_close(struct chardev *c);
 

@@ -10,5 +10,7 @@ struct stream *char_file_open(const char *path, const struct char_env *env,
                               struct err *e);
 struct stream *char_unix_open(const char *path, const struct char_env *env,
                               struct err *e);
+struct stream *char_console_open(const char *arg, const struct char_env *env,
+                                 struct err *e);
 
 #endif

@@ -27,6 +27,9 @@ struct stream_ops {
     /* The other end closed (input at its end, or nobody reads output any
        more). NULL: input stops, output vanishes. */
     void (*hung_up)(struct stream *s);
+    /* A client with that socket, which is s's from now on; false: s has one
+       already. Lock held. NULL: s takes none. */
+    bool (*join)(struct stream *s, int fd);
     void (*close)(struct stream *s); /* frees s */
 };
 

@@ -5,10 +5,12 @@
 """
 import json
 import os
+import select
 import socket
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'boot'))
 from vm import VM, Failed  # noqa: E402
@@ -136,6 +138,32 @@ def test_socket(vm):
     need(vm.ask('info')['cpus'] == 1, 'info')
 
 
+def console(vm, wanted):
+    """`lodge console` until it has shown that."""
+    p = subprocess.Popen([LODGE, 'console', 'vm'], env=vm.env,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    text, end = b'', time.monotonic() + 60
+    while wanted not in text and time.monotonic() < end:
+        if select.select([p.stdout], [], [], 1)[0]:
+            text += os.read(p.stdout.fileno(), 4096)
+    need(wanted in text, text)
+    return p
+
+
+def test_console(vm):
+    """Here the serial line is nowhere, in the next VM it waits for this."""
+    verb(vm, 'console vm', 125, '--serial console')
+    with VM(LODGE, RUN + ['--serial', 'console']) as other:
+        first = console(other, b'spinning')
+        verb(other, 'console vm', 125, 'already')
+        first.kill()
+        first.wait()
+        verb(other, 'restart vm')
+        second = console(other, b'spinning')
+        other.p.kill()
+        need(second.wait(60) == 0, 'the console of a VM that has gone')
+
+
 def test_end(vm):
     verb(vm, 'pause vm')
     verb(vm, 'stop vm --force')
@@ -160,7 +188,8 @@ def test_stale(vm):
 
 
 def main():
-    for test in (test_verbs, test_wrong, test_socket, test_end, test_stale):
+    for test in (test_verbs, test_wrong, test_socket, test_console, test_end,
+                 test_stale):
         try:
             with VM(LODGE, RUN) as vm:
                 test(vm)

@@ -139,8 +139,8 @@ static void bad_words(void **state)
 
     for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
         snprintf(text, sizeof text,
-                 "\"%s\" is no serial line: use stdio, none, file:PATH or "
-                 "unix:PATH",
+                 "\"%s\" is no serial line: use stdio, none, console, "
+                 "file:PATH or unix:PATH",
                  words[i]);
         refused(f, words[i], LE_USAGE, text);
     }
@@ -532,6 +532,51 @@ static void socket_paths(void **state)
     refused(f, longer, LE_USAGE, want);
 }
 
+/* Clients that are brought to it, one at a time. */
+static void console(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    int a[2], b[2];
+
+    opened(f, "console");
+    assert_int_equal(put(f, "early "), 6);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    assert_int_equal(char_join(f->c, a[0], &e), 0);
+    assert_int_equal(put(f, "bird"), 4);
+    flush(f);
+    expect(a[1], "early bird");
+    assert_int_equal(write(a[1], "in", 2), 2);
+    loop_run_due(f->loop, false);
+    assert_memory_equal(f->got, "in", 2);
+    assert_int_equal(char_join(f->c, b[0], &e), -LE_BUSY);
+    assert_int_equal(read(b[1], &e, 1), 0); /* it was closed */
+    close(b[1]);
+    close(a[1]);
+    loop_run_due(f->loop, false);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    assert_int_equal(char_join(f->c, b[0], &e), 0);
+    put(f, "again");
+    flush(f);
+    expect(b[1], "again");
+    close(b[1]);
+}
+
+/* Other lines take none. */
+static void no_console(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    int a[2];
+
+    opened(f, "none");
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+    assert_int_equal(char_join(f->c, a[0], &e), -LE_STATE);
+    assert_int_equal(read(a[1], &e, 1), 0);
+    close(a[1]);
+}
+
 /* --- signals that ask for the end --- */
 
 static void note_signal(void *ctx, int sig)
@@ -583,6 +628,8 @@ int main(void)
         CHAR_TEST(terminal_never_stuck),
         CHAR_TEST(terminal_restored),
         CHAR_TEST(socket_paths),
+        CHAR_TEST(console),
+        CHAR_TEST(no_console),
         CHAR_TEST(signals_as_events),
     };
 
