@@ -1,0 +1,336 @@
+/*
+ * The kvm engine against this host's /dev/kvm, whatever its kind: registers in
+ * and out, code in real mode, memory that is read-only, dirty pages. Without a
+ * /dev/kvm that may be opened there is nothing to test.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bits.h"
+#include "engine/kvm/kvm.h"
+#include "hw/registry.h"
+#include "vm/vm.h"
+#include "x86/cpu.h"
+
+enum { RAM = 1 << 20, CODE = 0x1000, ROM_AT = 0x80000 };
+
+struct fixture {
+    struct cpu_model model;
+    struct vm *vm;
+    struct region ram, rom;
+    uint64_t rom_written;
+    const uint8_t *code;
+    size_t ncode;
+};
+
+static bool here(void)
+{
+    struct engine_caps caps;
+
+    return engine_kvm.probe(&caps) == 0;
+}
+
+static int boot(void *machine, struct vm *vm, struct x86_state *bsp,
+                struct err *e UNUSED)
+{
+    struct fixture *t = machine;
+
+    if (t->code)
+        memcpy(vm_ram(vm) + CODE, t->code, t->ncode);
+    bsp->seg[CS].sel = 0;
+    bsp->seg[CS].base = 0;
+    bsp->rip = CODE;
+    return 0;
+}
+
+static void rom_write(void *dev, uint64_t off, uint64_t v, unsigned n UNUSED)
+{
+    ((struct fixture *)dev)->rom_written = off << 32 | v;
+}
+
+static const struct region_ops rom_ops = {NULL, rom_write, 1, 4};
+static const struct machine_ops machine = {.boot = boot};
+
+static int setup(void **state)
+{
+    struct fixture *t = calloc(1, sizeof *t);
+    struct vm_config c = {.engine = &engine_kvm,
+                          .model = &t->model,
+                          .ncpus = 1,
+                          .ram_size = RAM + PAGE_SIZE};
+    struct cpu_host host;
+    struct err e;
+
+    *state = t;
+    if (!here())
+        return 0;
+    if (engine_kvm.host_cpu(&host, &e) ||
+        cpu_model_make_for(&t->model, "host", &host, 1, &e) ||
+        vm_create(&c, &t->vm, &e))
+        fail_msg("%s", e.text);
+    vm_set_machine(t->vm, &machine, t);
+    t->ram = (struct region){"ram", RAM, NULL, NULL, vm_ram(t->vm)};
+    t->rom = (struct region){"rom", PAGE_SIZE,           &rom_ops,
+                             t,     vm_ram(t->vm) + RAM, true};
+    space_map(vm_env(t->vm)->mem, 0, &t->ram, 0);
+    space_map(vm_env(t->vm)->mem, ROM_AT, &t->rom, 1);
+    if (!vm_add_device(t->vm, dev_class_find("debug-exit"), "exit", NULL, &e))
+        fail_msg("%s", e.text);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *t = *state;
+
+    if (t->vm) {
+        vm_dismantle(t->vm);
+        space_unmap(&t->ram);
+        space_unmap(&t->rom);
+        vm_destroy(t->vm);
+    }
+    free(t);
+    return 0;
+}
+
+/* Runs code in real mode until it writes to port 0xf4; what it wrote. */
+static uint32_t run(struct fixture *t, const uint8_t *code, size_t n)
+{
+    struct vm_outcome o;
+    struct err e;
+
+    t->code = code;
+    t->ncode = n;
+    if (vm_start(t->vm, &e))
+        fail_msg("%s", e.text);
+    vm_wait(t->vm, 20 * NS_PER_SEC, &o);
+    if (o.end != VM_END_DEBUG_EXIT)
+        fail_msg("ended as %d: %s", o.end, o.text);
+    return o.value;
+}
+
+#define NEEDS_KVM(t)                                                           \
+    if (!(t)->vm)                                                              \
+    skip()
+
+static void registers(void **state)
+{
+    struct fixture *t = *state;
+    static struct x86_state in, out;
+
+    NEEDS_KVM(t);
+    x86_state_reset(&in, &t->model, true, false);
+    for (unsigned n = 0; n < 16; n++)
+        in.gpr[n] = 0x1111111111111111ull * n + 7;
+    in.rip = 0x1234;
+    in.rflags = FLAG_1 | FLAG_CF | FLAG_OF | FLAG_ID;
+    for (unsigned n = ES; n <= GS; n++) {
+        in.seg[n].sel = (uint16_t)(0x100 * n);
+        in.seg[n].base = 0x1000 * n;
+    }
+    in.gdt = (struct x86_table){0x5000, 0x7f};
+    in.idt = (struct x86_table){0x6000, 0x3ff};
+    in.cr2 = 0xdeadbeef;
+    in.dr[0] = 0x12345678;
+    in.dr[3] = 0x87654321;
+    in.sysenter_cs = 8;
+    in.sysenter_eip = 0x1000;
+    in.lstar = 0xffffffff81000000ull;
+    in.star = 0x23001000000000ull;
+    in.pat = 0x0606060606060606ull;
+    in.mtrr_def_type = 0xc06;
+    in.mtrr_base[1] = 0xc0000000;
+    in.mtrr_mask[1] = 0xff80000800ull;
+    in.tsc_offset = 123456789;
+    in.nmi_blocked = true;
+    in.movss_shadow = true;
+    in.activity = CPU_HALTED;
+    assert_int_equal(vm_set_state(t->vm, 0, &in, STATE_ALL), 0);
+    assert_int_equal(vm_get_state(t->vm, 0, &out, STATE_ALL), 0);
+    assert_memory_equal(out.gpr, in.gpr, sizeof in.gpr);
+    assert_int_equal(out.rip, in.rip);
+    assert_int_equal(out.rflags, in.rflags);
+    for (unsigned n = ES; n <= GS; n++) {
+        assert_int_equal(out.seg[n].sel, in.seg[n].sel);
+        assert_int_equal(out.seg[n].base, in.seg[n].base);
+        assert_int_equal(out.seg[n].limit, in.seg[n].limit);
+        assert_int_equal(out.seg[n].attr, in.seg[n].attr);
+    }
+    assert_memory_equal(&out.gdt, &in.gdt, sizeof in.gdt);
+    assert_int_equal(out.cr0, in.cr0);
+    assert_int_equal(out.cr2, in.cr2);
+    assert_int_equal(out.dr[0], in.dr[0]);
+    assert_int_equal(out.dr[3], in.dr[3]);
+    assert_int_equal(out.sysenter_eip, in.sysenter_eip);
+    assert_int_equal(out.lstar, in.lstar);
+    assert_int_equal(out.star, in.star);
+    assert_int_equal(out.pat, in.pat);
+    assert_int_equal(out.mtrr_def_type, in.mtrr_def_type);
+    assert_int_equal(out.mtrr_base[1], in.mtrr_base[1]);
+    assert_int_equal(out.mtrr_mask[1], in.mtrr_mask[1]);
+    assert_true(out.nmi_blocked && out.movss_shadow);
+    assert_int_equal(out.activity, CPU_HALTED);
+}
+
+static void vectors(void **state)
+{
+    struct fixture *t = *state;
+    static struct x86_state in, out;
+    unsigned width = 16;
+
+    NEEDS_KVM(t);
+    if (t->model.xcr0_mask & XCR0_AVX)
+        width = 32;
+    if (t->model.xcr0_mask & XCR0_ZMM_HI256)
+        width = 64;
+    x86_state_reset(&in, &t->model, true, false);
+    for (unsigned n = 0; n < (width == 64 ? 32 : 16); n++)
+        for (unsigned k = 0; k < width; k++)
+            in.zmm[n][k] = (uint8_t)(n * 7 + k * 3 + 1);
+    for (unsigned k = 0; width == 64 && k < 8; k++)
+        in.k[k] = 0x0101010101010101ull * k;
+    for (unsigned k = 32; k < 32 + 10; k++)
+        in.fxsave[k] = (uint8_t)k; /* ST0 */
+    in.mxcsr = 0x1fa0;
+    assert_int_equal(vm_set_state(t->vm, 0, &in, STATE_ALL), 0);
+    assert_int_equal(vm_get_state(t->vm, 0, &out, STATE_FPU), 0);
+    assert_memory_equal(out.zmm, in.zmm, sizeof in.zmm);
+    assert_memory_equal(out.k, in.k, sizeof in.k);
+    assert_memory_equal(out.fxsave + 32, in.fxsave + 32, 10);
+    assert_int_equal(out.mxcsr, in.mxcsr);
+}
+
+static void apic(void **state)
+{
+    struct fixture *t = *state;
+    struct vcpu *v;
+    struct apic_regs r, out;
+
+    NEEDS_KVM(t);
+    v = vm_vcpu(t->vm, 0);
+    assert_int_equal(engine_kvm.irqchip->get(v, &r), 0);
+    r.apic_base = 0xfee00900;
+    r.reg[0x0f] = 0x1ff;   /* SVR */
+    r.reg[0x08] = 0x20;    /* TPR */
+    r.reg[0x35] = 0x700;   /* LINT0: ExtINT */
+    r.reg[0x21] = 0x10;    /* IRR: vector 0x24 */
+    r.reg[0x32] = 0x10030; /* timer, masked */
+    assert_int_equal(engine_kvm.irqchip->set(v, &r), 0);
+    assert_int_equal(engine_kvm.irqchip->get(v, &out), 0);
+    assert_int_equal(out.apic_base, r.apic_base);
+    for (unsigned n = 0; n < 6; n++) {
+        static const uint8_t same[] = {0x0f, 0x08, 0x35, 0x21, 0x32, 0x02};
+
+        assert_int_equal(out.reg[same[n]], r.reg[same[n]]);
+    }
+}
+
+static void runs(void **state)
+{
+    static const uint8_t code[] = {
+        0xb8, 0x05, 0x00, /* mov ax, 5 */
+        0x83, 0xc0, 0x02, /* add ax, 2 */
+        0xe7, 0xf4,       /* out 0xf4, ax */
+        0xf4,             /* hlt */
+    };
+
+    NEEDS_KVM((struct fixture *)*state);
+    assert_int_equal(run(*state, code, sizeof code), 7);
+}
+
+/* Reads are the guest's own, a write comes to the device. */
+static void read_only(void **state)
+{
+    static const uint8_t code[] = {
+        0xb8, 0x00, 0x80, 0x8e, 0xd8, /* mov ax, 0x8000; mov ds, ax */
+        0xc6, 0x06, 0x04, 0x00, 0xab, /* mov byte [4], 0xab */
+        0xa1, 0x00, 0x00,             /* mov ax, [0] */
+        0xe7, 0xf4, 0xf4,             /* out 0xf4, ax; hlt */
+    };
+    struct fixture *t = *state;
+
+    NEEDS_KVM(t);
+    memcpy(vm_ram(t->vm) + RAM, "\x34\x12\x00\x00\x11", 5);
+    assert_int_equal(run(t, code, sizeof code), 0x1234);
+    assert_int_equal(t->rom_written, 4ull << 32 | 0xab);
+    assert_int_equal(vm_ram(t->vm)[RAM + 4], 0x11);
+}
+
+static void dirty(void **state)
+{
+    static const uint8_t code[] = {
+        0xc6, 0x06, 0x00, 0x30, 0x01, /* mov byte [0x3000], 1 */
+        0xc6, 0x06, 0xff, 0x5f, 0x02, /* mov byte [0x5fff], 2 */
+        0xb8, 0x01, 0x00, 0xe7, 0xf4, /* mov ax, 1; out 0xf4, ax */
+        0xf4,
+    };
+    struct fixture *t = *state;
+    uint64_t bits[RAM / PAGE_SIZE / 64];
+    struct window w;
+
+    NEEDS_KVM(t);
+    assert_true(space_window(vm_env(t->vm)->mem, 0, &w));
+    assert_int_equal(engine_kvm.dirty(t->vm, &w, bits), 0);
+    assert_int_equal(bits[0], ~0ull); /* nobody knows of before */
+    assert_int_equal(engine_kvm.dirty(t->vm, &w, bits), 0);
+    assert_int_equal(bits[0], 0);
+    assert_int_equal(run(t, code, sizeof code), 1);
+    space_store(vm_env(t->vm)->mem, 0x8ffe, "dma", 4); /* a device's */
+    assert_int_equal(engine_kvm.dirty(t->vm, &w, bits), 0);
+    assert_int_equal(bits[0], 1 << 3 | 1 << 5 | 1 << 8 | 1 << 9);
+    assert_int_equal(engine_kvm.dirty(t->vm, &w, bits), 0);
+    assert_int_equal(bits[0], 0);
+}
+
+/* A vCPU that never comes out by itself is got out, and goes on. */
+static void pause_and_resume(void **state)
+{
+    static const uint8_t code[] = {
+        0x66, 0xff, 0x06, 0x00, 0x20, /* inc dword [0x2000] */
+        0xeb, 0xf9,                   /* back to it */
+    };
+    struct fixture *t = *state;
+    volatile uint32_t *count;
+    struct vm_outcome o;
+    struct err e;
+
+    NEEDS_KVM(t);
+    t->code = code;
+    t->ncode = sizeof code;
+    count = (volatile uint32_t *)(void *)(vm_ram(t->vm) + 0x2000);
+    if (vm_start(t->vm, &e))
+        fail_msg("%s", e.text);
+    for (unsigned n = 0; n < 20; n++) {
+        uint32_t at;
+
+        vm_pause(t->vm);
+        at = *count;
+        assert_int_equal(*count, at);
+        vm_resume(t->vm);
+        while (*count == at)
+            ;
+    }
+    vm_stop(t->vm);
+    vm_wait(t->vm, UINT64_MAX, &o);
+    assert_int_equal(o.end, VM_END_STOPPED);
+}
+
+int main(void)
+{
+#define KVM_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        KVM_TEST(registers),
+        KVM_TEST(vectors),
+        KVM_TEST(apic),
+        KVM_TEST(runs),
+        KVM_TEST(read_only),
+        KVM_TEST(dirty),
+        KVM_TEST(pause_and_resume),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
