@@ -73,6 +73,10 @@ int run_boot_order(const char *text, uint8_t order[PC_BOOT_MAX], struct err *e);
 /* Reads the files into pc, which close gives back, also after an error. */
 int run_firmware_open(const struct run_firmware *f, struct loop *loop,
                       struct pc_config *pc, struct err *e);
+/* A BIOS that is to boot from networks: what does that with the cards of w. */
+int run_net_roms(const struct run_request *w, struct pc_config *pc,
+                 struct err *e);
+bool run_boots_net(const struct run_request *w);
 void run_firmware_close(struct pc_config *pc);
 
 #endif

@@ -138,10 +138,57 @@ int run_firmware_open(const struct run_firmware *f, struct loop *loop,
     return rc;
 }
 
+bool run_boots_net(const struct run_request *w)
+{
+    return memchr(w->boot, PC_BOOT_NET, sizeof w->boot);
+}
+
+/* By the device class. */
+static const struct {
+    const char *model, *path;
+} net_roms[] = {
+    {"virtio-net", "/usr/lib/ipxe/qemu/pxe-virtio.rom"},
+    {"e1000", "/usr/lib/ipxe/qemu/pxe-e1000.rom"},
+    {"rtl8139", "/usr/lib/ipxe/qemu/pxe-rtl8139.rom"},
+    {"ne2000", "/usr/lib/ipxe/qemu/pxe-ne2k_pci.rom"},
+};
+_Static_assert(ARRAY_LEN(net_roms) <= PC_NET_ROMS, "a ROM for each model");
+
+static bool has_card(const struct run_request *w, const char *model)
+{
+    for (unsigned i = 0; i < w->nnics; i++)
+        if (!strcmp(w->nic[i].model, model))
+            return true;
+    return false;
+}
+
+int run_net_roms(const struct run_request *w, struct pc_config *pc,
+                 struct err *e)
+{
+    int rc = 0;
+
+    if (!run_boots_net(w) || strcmp(w->firmware.name, "bios"))
+        return 0;
+    for (unsigned i = 0; i < ARRAY_LEN(net_roms) && !rc; i++) {
+        if (!has_card(w, net_roms[i].model))
+            continue;
+        if (access(net_roms[i].path, F_OK))
+            return err_set(e, LE_IO,
+                           "--boot net: %s is missing; install the package "
+                           "ipxe-qemu",
+                           net_roms[i].path);
+        rc = read_bytes(net_roms[i].path, NULL, &pc->net_rom[pc->nnet_roms], e);
+        pc->nnet_roms += rc == 0;
+    }
+    return rc;
+}
+
 void run_firmware_close(struct pc_config *pc)
 {
     struct boot_bytes *all[] = {&pc->firmware, &pc->vars, &pc->vga_bios};
 
+    for (unsigned n = 0; n < pc->nnet_roms; n++)
+        host_file_free((void *)(uintptr_t)pc->net_rom[n].p, pc->net_rom[n].n);
     if (pc->vars_disk)
         pc->vars_disk->ops->close(pc->vars_disk);
     for (unsigned n = 0; n < ARRAY_LEN(all); n++)

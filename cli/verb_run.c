@@ -118,7 +118,11 @@ static int check_boot(struct run *r)
     struct run_request *w = &r->want;
     struct run_firmware *f = &w->firmware;
 
-    if (!w->kernel && !f->name[0] && (w->ndisks || w->nfloppies))
+    if (run_boots_net(w) && !w->nnics)
+        return err_set(&r->err, LE_USAGE,
+                       "--boot net needs a network card; give --net");
+    if (!w->kernel && !f->name[0] &&
+        (w->ndisks || w->nfloppies || run_boots_net(w)))
         strcpy(f->name, "bios");
     if (!w->kernel && !f->name[0])
         return err_set(&r->err, LE_USAGE,
@@ -307,6 +311,8 @@ static int build(struct run *r)
     if (rc == 0 && w->firmware.name[0])
         rc = run_firmware_open(&w->firmware, vm_env(r->vm)->loop, &r->pc,
                                &r->err);
+    if (rc == 0)
+        rc = run_net_roms(w, &r->pc, &r->err);
     if (rc == 0)
         rc = open_nets(r);
     if (rc == 0)

@@ -299,6 +299,22 @@ static void set_kernel(struct pc *pc, struct dev *cfg)
         fw_cfg_set_bytes(cfg, FW_CFG_INITRD_DATA, i->p, i->n);
 }
 
+static int add_net_roms(struct pc *pc)
+{
+    int r = 0;
+
+    for (unsigned i = 0; !r && i < pc->config.nnet_roms; i++) {
+        const struct boot_bytes *rom = &pc->config.net_rom[i];
+        char path[32];
+
+        snprintf(path, sizeof path, "/rom@genroms/net%u.rom", i);
+        pc_boot_path(pc, PC_BOOT_NET, path);
+        r = fw_cfg_add_file(pc->firmware->cfg, path + strlen("/rom@"), rom->p,
+                            rom->n, NULL, NULL);
+    }
+    return r;
+}
+
 static int add_files(struct pc *pc, struct err *e)
 {
     struct firmware *fw = pc->firmware;
@@ -316,6 +332,8 @@ static int add_files(struct pc *pc, struct err *e)
     if (!r)
         r = fw_cfg_add_file(fw->cfg, "etc/boot-fail-wait", fw->no_retry, 4,
                             NULL, NULL);
+    if (!r)
+        r = add_net_roms(pc);
     return r ? r : add_order(pc);
 }
 

@@ -21,7 +21,13 @@
 #include "machine/boot.h"
 #include "vm/vm.h"
 
-enum { PC_SERIALS = 4, PC_DISKS = 16, PC_FLOPPIES = 2, PC_NICS = 8 };
+enum {
+    PC_SERIALS = 4,
+    PC_DISKS = 16,
+    PC_FLOPPIES = 2,
+    PC_NICS = 8,
+    PC_NET_ROMS = 4,
+};
 
 enum pc_bus { PC_BUS_VIRTIO, PC_BUS_IDE, PC_BUS_AHCI, PC_BUS_NVME };
 
@@ -79,6 +85,9 @@ struct pc_config {
     bool screen;                /* a VGA adapter */
     struct boot_bytes vga_bios; /* its ROM; may be missing */
     uint8_t boot[PC_BOOT_MAX];  /* enum pc_boot, first to try first */
+    /* For a BIOS: programs that boot from network cards. */
+    struct boot_bytes net_rom[PC_NET_ROMS];
+    unsigned nnet_roms;
 
     struct chardev *serial[PC_SERIALS]; /* NULL: no such port */
     struct pc_disk disk[PC_DISKS];

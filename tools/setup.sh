@@ -11,7 +11,7 @@ guest="busybox-static cpio xz-utils gzip seabios ovmf"
 test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
 gcc-multilib libc6-dev-i386 kmod"
 debian="mmdebstrap e2fsprogs"
-pc="xorriso grub-common grub-pc-bin mmdebstrap arch-test e2fsprogs fdisk dosfstools mtools openssh-client"
+pc="xorriso ipxe-qemu grub-common grub-pc-bin mmdebstrap arch-test e2fsprogs fdisk dosfstools mtools openssh-client"
 bench="qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils gzip"
 
 case "${1:-build}" in

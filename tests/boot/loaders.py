@@ -38,6 +38,16 @@ def test_ipxe_lkrn(start, args):
         vm.wait_text(r'builtin/version:string = 1\.', STEP)
 
 
+def test_ipxe_rom(start, args):
+    """As what a BIOS boots from the network with, on each card."""
+    for card in ('virtio', 'e1000', 'rtl8139', 'ne2000'):
+        with start(['--boot', 'net', '-m', '64M', '--net',
+                    f'user,model={card}']) as vm:
+            ipxe_prompt(vm)
+            vm.type('dhcp && show net0/ip\n')
+            vm.wait_text(r'net0\.dhcp/ip:ipv4 = 10\.0\.2\.15', STEP)
+
+
 def commands(start, words):
     """A loader of the Syslinux project and what it is told."""
     with start(words + ['-m', '64M']) as vm:

@@ -55,7 +55,7 @@ def main(tests):
         print(f'skipped: {e}')
         return 77
     except Failed as e:
-        if re.search('package (seabios|ovmf)', str(e)):
+        if re.search('package (seabios|ovmf|ipxe-qemu)', str(e)):
             print(f'skipped: {e}')
             return 77
         print(f'{args.test} {args.engine}: {e}')

@@ -110,6 +110,7 @@ CASES = [
     ('run --kernel good --net user,fwd=tcp:1:65536', USAGE, '65536'),
     ('run --kernel good --net user,fwd=tcp:0.0.0:80:80', USAGE, '0.0.0'),
     ('run --kernel good --net user,fwd=sctp:1:2', USAGE, 'sctp'),
+    ('run --boot net', USAGE, '--boot net needs a network card'),
     ('run --kernel good --audio sb16', USAGE, '--audio takes ac97'),
     ('run --kernel good --net tap:x,fwd=tcp:1:2', USAGE, 'fwd='),
     ('run --kernel good --net user,model=ne3000', USAGE, 'ne3000'),
