@@ -65,6 +65,19 @@ enum tlb_mode {
     TLB_TABLES
 };
 
+/*
+ * Where physical pages are written through the TLB: numbers of entries, in all
+ * tables together, that had a write tag for the page. lost: for another page
+ * of the same bucket, too, or for more than fit.
+ */
+enum { TLB_WRITERS = 1 << 12, TLB_WRITER_ENTRIES = 5 };
+struct tlb_writers {
+    gpa_t page;
+    bool lost;
+    uint8_t n;
+    uint16_t entry[TLB_WRITER_ENTRIES];
+};
+
 /* Exceptions (SDM 6.3.1) */
 enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF,
        EXC_TS = 10, EXC_NP, EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC,
@@ -157,6 +170,7 @@ struct cpu {
     uint16_t nonglobal[TLB_MODES][TLB_LISTED];
     uint16_t nonglobals[TLB_MODES];
     uint16_t itlb_nonglobal[ITLB_LISTED], itlb_nonglobals; /* likewise */
+    struct tlb_writers writers[TLB_WRITERS];
     uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
     /* Flushes so far, for what is cached by linear address elsewhere. */
     uint64_t tlb_generation; /* of any kind */

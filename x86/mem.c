@@ -134,6 +134,8 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0);
     if (!w->global && c->nonglobals[mode] <= TLB_LISTED)
         note_nonglobal(c, mode, (unsigned)(e - c->tlbs[mode]));
+    if (e->write == page)
+        tlb_note_write(c, e, p->gpa & PAGE_MASK);
     if (w->size > PAGE_SIZE) {
         e->gpa |= TLB_LARGE;
         c->large_seen |= BIT64((a >> 30) & 63);

@@ -191,8 +191,10 @@ static inline bool x86_flush_waits(const struct cpu *c)
 void tlb_flush_all(struct cpu *c);       /* global pages too */
 void tlb_flush_nonglobal(struct cpu *c); /* CR3 load */
 void tlb_flush_page(struct cpu *c, gva_t a);
-/* Drops write tags (write) or all tags of one physical page. */
-void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write);
+/* Drops the write tags of one physical page. */
+void tlb_forget_writes(struct cpu *c, gpa_t page);
+/* e, of c's tables, has a write tag for this page. */
+void tlb_note_write(struct cpu *c, const struct tlb_entry *e, gpa_t page);
 /* e is of c's tables: empty from now on; or without a write tag. */
 void tlb_drop_entry(struct cpu *c, struct tlb_entry *e);
 void tlb_drop_write(struct cpu *c, struct tlb_entry *e);

@@ -133,17 +133,77 @@ void tlb_flush_page(struct cpu *c, gva_t a)
     }
 }
 
-void tlb_forget_page(struct cpu *c, gpa_t page, bool only_write)
+/* --- who writes a page --- */
+
+static struct tlb_writers *writers_of(struct cpu *c, gpa_t page)
+{
+    uint64_t n = page >> PAGE_SHIFT;
+
+    return &c->writers[(n ^ n >> 12) & (TLB_WRITERS - 1)];
+}
+
+static bool may_write(const struct cpu *c, const struct tlb_writers *w,
+                      unsigned k)
+{
+    return (c->tlbs[0][w->entry[k]].gpa & PAGE_MASK) == w->page;
+}
+
+static void remove_stale(const struct cpu *c, struct tlb_writers *w)
+{
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < w->n; k++)
+        if (may_write(c, w, k))
+            w->entry[kept++] = w->entry[k];
+    w->n = (uint8_t)kept;
+}
+
+void tlb_note_write(struct cpu *c, const struct tlb_entry *e, gpa_t page)
+{
+    struct tlb_writers *w = writers_of(c, page);
+    uint16_t entry = (uint16_t)(e - c->tlbs[0]);
+
+    if (w->lost)
+        return;
+    if (w->page != page || w->n == TLB_WRITER_ENTRIES)
+        remove_stale(c, w);
+    if (w->n == TLB_WRITER_ENTRIES || (w->n && w->page != page)) {
+        w->lost = true;
+        return;
+    }
+    w->page = page;
+    for (unsigned k = 0; k < w->n; k++)
+        if (w->entry[k] == entry)
+            return;
+    w->entry[w->n++] = entry;
+}
+
+/* Of all pages that share these: afterwards they are known again. */
+static void forget_lost(struct cpu *c, struct tlb_writers *w)
 {
     for (unsigned m = 0; m < TLB_MODES; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++) {
             struct tlb_entry *e = &c->tlbs[m][n];
 
-            if ((e->gpa & PAGE_MASK) != page)
-                continue;
-            if (only_write)
+            if (writers_of(c, e->gpa & PAGE_MASK) == w)
                 tlb_drop_write(c, e);
-            else
-                tlb_drop_entry(c, e);
         }
+    w->lost = false;
+    w->n = 0;
+}
+
+void tlb_forget_writes(struct cpu *c, gpa_t page)
+{
+    struct tlb_writers *w = writers_of(c, page);
+
+    if (w->lost) {
+        forget_lost(c, w);
+        return;
+    }
+    if (w->page != page)
+        return;
+    for (unsigned k = 0; k < w->n; k++)
+        if (may_write(c, w, k))
+            tlb_drop_write(c, &c->tlbs[0][w->entry[k]]);
+    w->n = 0;
 }

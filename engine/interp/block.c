@@ -55,7 +55,7 @@ static void take(struct fetch *f, struct code_page *page, uint8_t *to,
     struct cpu *c = f->c;
 
     if (page && code_pages_claim(interp_of(c)->pages, page, c->vcpu, a, n))
-        tlb_forget_page(c, a & PAGE_MASK, true);
+        tlb_forget_writes(c, a & PAGE_MASK);
     for (unsigned k = 0; k < n; k++)
         to[k] = ram ? ram[k]
                     : (uint8_t)x86_outside_read(c, OUTSIDE_DEVICE, a + k, 1);

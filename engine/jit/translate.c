@@ -57,7 +57,7 @@ static bool look_at(struct trans *t, gpa_t a, struct insn *i)
 
     if (code_pages_claim(cpu->ic.pages, t->guest_page, cpu->ic.cpu.vcpu, a,
                          bytes))
-        tlb_forget_page(&cpu->ic.cpu, a & PAGE_MASK, true);
+        tlb_forget_writes(&cpu->ic.cpu, a & PAGE_MASK);
     if (x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
                    t->wide ? DECODE_64 : DECODE_32) != DECODE_OK ||
         is_opaque(i))
