@@ -31,7 +31,12 @@ struct tlb_entry {
     uintptr_t addend;     /* host address - linear address */
     uint64_t gpa;         /* page; low bits TLB_* */
 };
-enum { TLB_GLOBAL = 1 << 0, TLB_LARGE = 1 << 1 };
+enum {
+    TLB_GLOBAL = 1 << 0,
+    TLB_LARGE = 1 << 1,
+    TLB_WRITABLE = 1 << 2, /* RAM, for this mode, with D set; even if the write
+                              tag is kept back for decoded code */
+};
 
 #ifndef TLB_BITS /* stress builds say 0 */
 #define TLB_BITS 13

@@ -131,7 +131,8 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
                    ? page
                    : tlb_none((size_t)(e - c->tlbs[mode]));
     e->addend = (uintptr_t)(p->ram - (p->gpa & ~PAGE_MASK)) - page;
-    e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0);
+    e->gpa = (p->gpa & PAGE_MASK) | (w->global ? TLB_GLOBAL : 0) |
+             (w->writable && !p->readonly ? TLB_WRITABLE : 0);
     if (!w->global && c->nonglobals[mode] <= TLB_LISTED)
         note_nonglobal(c, mode, (unsigned)(e - c->tlbs[mode]));
     if (e->write == page)
@@ -142,6 +143,29 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     }
 }
 
+/*
+ * Without a walk: a page that was written before, but has decoded code. False:
+ * not such a page.
+ */
+static bool resolve_again(struct cpu *c, gva_t a, enum tlb_mode mode,
+                          struct place *p)
+{
+    struct tlb_entry *e = &c->tlbs[mode][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    gva_t page = a & PAGE_MASK;
+
+    if (e->read != page || !(e->gpa & TLB_WRITABLE) || !c->page_writable ||
+        c->tlb_filled)
+        return false;
+    p->gpa = (e->gpa & PAGE_MASK) | (a & ~PAGE_MASK);
+    p->ram = (uint8_t *)(uintptr_t)(a + e->addend);
+    p->asked = !c->page_writable(c, e->gpa & PAGE_MASK);
+    if (!p->asked) {
+        e->write = page;
+        tlb_note_write(c, e, e->gpa & PAGE_MASK);
+    }
+    return true;
+}
+
 /* Translates inside one page; raises #PF. */
 static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
                             bool write)
@@ -150,6 +174,8 @@ static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
     struct place p = {0};
     struct walk w;
 
+    if (write && resolve_again(c, a, mode, &p))
+        return p;
     c->stats.tlb_misses++;
     if (!mmu_walk(c, a, write ? MEM_WRITE : MEM_READ, rights, false, &w))
         x86_raise_pf(c, a, w.error);

@@ -208,7 +208,7 @@ static int jit_vcpu_open(struct vcpu *v, struct err *err)
     j->host_mxcsr = 0x1f80;
     j->sti_rip = ~0ull;
     jit_disown_tables(j);
-    jit_uninterrupt(j);
+    jit_interrupt(j); /* the loop begins by looking */
     j->ic.cpu.code_written = code_written;
     j->chance = j->jit->tuning->seed + v->id;
     if (j->jit->check)

@@ -112,14 +112,17 @@ struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 
 /* --- polling --- */
 
+/* poll last: where it is clear, the mask stays as it is. */
 void jit_interrupt(struct jit_cpu *c)
 {
-    atomic_store(&c->poll, 1);
     atomic_store(&c->target_mask, 0);
+    atomic_store(&c->poll, 1);
 }
 
 void jit_uninterrupt(struct jit_cpu *c)
 {
+    if (!atomic_load(&c->poll))
+        return;
     atomic_store(&c->target_mask, TARGET_MASK);
     atomic_store(&c->poll, 0);
 }
