@@ -49,10 +49,9 @@ def test_unbootable(start, args):
             with start(words + ['-m', '32M']) as vm:
                 vm.wait_text('No bootable device', LOADER)
                 vm.wait_text('^Boot failed: ' + answer)
-        with start(['--firmware', 'uefi', '--disk', path + ',ro', '-m', '128M',
-                    '--serial', f'file:{folder}/serial']) as vm:
-            wait_serial(vm, folder,
-                        r'failed to load Boot\d+ .*: Not Found', LOADER)
+        with start(['--firmware', 'uefi', '--disk', path + ',ro', '-m', '128M'],
+                   serial=True) as vm:
+            vm.serial.expect(r'failed to load Boot\d+ .*: Not Found', LOADER)
             vm.wait_screen(lambda s: s['kind'] == 'graphics', LOADER)
 
 
