@@ -18,7 +18,7 @@
 #include "engine/kvm/kvm.h"
 #include "lodge/host.h"
 
-enum { R_LINT1 = 0x36 };
+enum { R_ISR = 0x10, R_IRR = 0x20, R_LINT1 = 0x36 };
 enum { MSR_BASE = 0x1b, MSR_DEADLINE = 0x6e0 };
 enum { DATA_LEVEL = 1 << 15, LVT_MASKED = 1 << 16, MODE_NMI = 4 };
 
@@ -36,6 +36,26 @@ int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
 
 /* --- registers in and out --- */
 
+/*
+ * KVM may have taken a vector from the APIC and not brought it to the guest
+ * yet. Where that is not kept it must be pending again. (In the kernel it stays
+ * as it is: this is a copy.)
+ */
+static void give_back(struct kvm_cpu *c, struct apic_regs *r)
+{
+    struct kvm_vcpu_events ev;
+    unsigned n;
+
+    if (kvm_do(c->fd, KVM_GET_VCPU_EVENTS, &ev) < 0 || !ev.interrupt.injected ||
+        ev.interrupt.soft)
+        return;
+    n = ev.interrupt.nr / 32;
+    if (!(r->reg[R_ISR + n] >> ev.interrupt.nr % 32 & 1))
+        return; /* the 8259s' */
+    r->reg[R_ISR + n] &= ~(1u << ev.interrupt.nr % 32);
+    r->reg[R_IRR + n] |= 1u << ev.interrupt.nr % 32;
+}
+
 static int get_apic(struct vcpu *v, struct apic_regs *r)
 {
     struct kvm_cpu *c = kvm_cpu_of(v);
@@ -47,6 +67,7 @@ static int get_apic(struct vcpu *v, struct apic_regs *r)
         return -LE_IO;
     for (unsigned n = 0; n < APIC_REGS; n++)
         r->reg[n] = load_le32(s.regs + 16 * n);
+    give_back(c, r);
     if (c->vm->host.tsc_deadline)
         kvm_get_msr(c, MSR_DEADLINE, &r->tsc_deadline);
     return 0;

@@ -331,6 +331,8 @@ def run_nested(args, jobs):
         if not os.path.exists(os.path.join(args.guest, name)):
             raise Missing(f'{args.guest}/{name} is missing; tools/kvm-guest.sh '
                           'makes it')
+    if any('san.so' in lib for lib in libraries(args.lodge)):
+        raise Missing('a build with sanitizers is too slow in that machine')
     log = os.path.join(args.tmp, 'console')
     with open(log, 'wb') as out:
         try:
