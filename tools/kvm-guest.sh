@@ -8,6 +8,7 @@ out=build/guest-kvm
 [ -f $out/vmlinuz ] && [ -f $out/initrd ] && [ -f $out/inner ] &&
     [ $out/initrd -nt tools/initrd.sh ] && [ $out/initrd -nt "$0" ] && exit 0
 mkdir -p $out
+tools/kernel.sh
 tools/kernel.sh amd64
 ln -f build/kernel-amd64/vmlinuz $out/vmlinuz
 init=$(mktemp)

@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 SECONDS = 500
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -402,7 +403,57 @@ def test_host(args):
     if offered == 'no':
         print('auto does without; skipped: no /dev/kvm to run guests on')
         return 77
+    fat = too_fat(args)
+    if fat:
+        print(fat)
+        return 1
     return report(host_jobs(args), run_here(args, host_jobs(args), 'kvm'))
+
+
+def resident(pid, but):
+    """KB resident in all mappings but the one of that many bytes."""
+    kb, counts = 0, True
+    with open(f'/proc/{pid}/smaps', encoding='ascii',
+              errors='replace') as f:
+        for line in f:
+            m = re.match(r'([0-9a-f]+)-([0-9a-f]+) ', line)
+            if m:
+                counts = int(m.group(2), 16) - int(m.group(1), 16) != but
+            elif line.startswith('Rss:') and counts:
+                kb += int(line.split()[1])
+    return kb
+
+
+def threads(pid):
+    names = []
+    for t in os.listdir(f'/proc/{pid}/task'):
+        with open(f'/proc/{pid}/task/{t}/comm', encoding='ascii') as f:
+            names.append(f.read().strip())
+    return names
+
+
+def too_fat(args):
+    """None, or how much more than its guest's memory a VM has resident."""
+    kernel = os.path.join(args.inner, 'vmlinuz')
+    if not os.path.exists(kernel) or any(
+            'san.so' in lib for lib in libraries(args.lodge)):
+        return None
+    p = subprocess.Popen([args.lodge, 'run', '--engine', 'kvm', '-m', '128M',
+                          '--kernel', kernel, '--serial', 'none',
+                          '--timeout', '60'], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while p.poll() is None and 'lodge-cpu0' not in threads(p.pid):
+            time.sleep(0.05)
+        time.sleep(1) # what is given back after the start is
+        if p.poll() is not None:
+            return f'ended with status {p.returncode}'
+        kb = resident(p.pid, 128 << 20)
+        print(f'{kb} KB resident beside the guest\'s memory')
+        return f'{kb} KB are more than 6 MB' if kb > 6144 else None
+    finally:
+        p.kill()
+        p.wait()
 
 
 def report(jobs, results):
