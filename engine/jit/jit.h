@@ -6,8 +6,8 @@
  *   host rsp       &cpu: the state is at small positive offsets, the stack
  *                  that helpers use is below it
  *   host r9        guest rsp
- *   host r10, r11, r15   scratch (S0, S1, S2)
- *   guest r9, r10, r11, r15   in their state slots: compilers use them least
+ *   host r10, r11, r14   scratch (S0, S1, S2)
+ *   guest r9, r10, r11, r14   in their state slots: compilers use them least
  *   all others     in the same-numbered host register
  *   status flags   in EFLAGS, or in jit_cpu.flags, as the translator knows;
  *                  between blocks in jit_cpu.flags unless dead
