@@ -36,8 +36,10 @@
 #ifdef __SANITIZE_ADDRESS__
 void __asan_unpoison_memory_region(const volatile void *p, size_t n);
 #define FRAMES_LEFT(p, n) __asan_unpoison_memory_region(p, n)
+#define SANITIZED         1 /* its run-time library is in all that runs */
 #else
 #define FRAMES_LEFT(p, n) ((void)(p), (void)(n))
+#define SANITIZED         0
 #endif
 
 #endif

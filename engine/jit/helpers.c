@@ -169,6 +169,8 @@ enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
     struct jit_cpu *j = jit_of(c);
     uint8_t live = j->fp_live;
 
+    if (SANITIZED) /* it uses vectors as it likes */
+        jit_fp_evict(j);
     j->stats.slow_memory++;
     if (i->masked)
         return jit_body(c, i);

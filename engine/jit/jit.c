@@ -549,6 +549,8 @@ void jit_run_code(struct jit_cpu *j, const uint8_t *code)
     j->missed = false;
     j->flags = jit_flags_from_rflags(flags_get(c));
     j->jit->thunk.enter(c, code);
+    if (SANITIZED)
+        jit_fp_evict(j);
     flags_set_status(c, jit_flags_to_rflags(j->flags));
     j->stats.exits++;
     j->stats.exits_unlinked += j->exit_link != NULL;

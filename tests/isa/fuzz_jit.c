@@ -404,6 +404,8 @@ static bool open_reference(struct fuzz *f)
 {
     if (against != HOST)
         return open_side(&f->ref, &engine_interp, &f->model, false);
+    if (SANITIZED) /* its shadow is where programs shall find nothing */
+        return false;
     f->ref.name = "host";
     f->ref.ram = native_memory(f->memory, watch_crash);
     return f->ref.ram && native_has_compat();
