@@ -496,12 +496,12 @@ static struct jit_block *lookup(struct jit_cpu *j)
     else if (run_if_cold(j))
         return NULL;
     gpa = mem_fetch_page(c, c->s.rip, &page);
+    if (unlikely(j->jit->tuning->stress != 0))
+        jit_stress(j, gpa);
     b = find_recent(j, mode, gpa);
     if (b)
         return b;
     j->stats.lookups++;
-    if (unlikely(j->jit->tuning->stress != 0))
-        jit_stress(j, gpa);
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
     j->epoch = j->jit->epoch;
