@@ -11,7 +11,7 @@ set -eu
 out=build/guest-installed
 mb=1048576
 esp_mb=16 root_mb=1000
-core=2048                          # sectors: where GRUB's core begins
+core=2048 # sectors: where GRUB's core begins
 esp=$((core + 2048))
 start=$((esp + esp_mb * 2048))
 mkdir -p $out

@@ -95,8 +95,20 @@ def at_menu(vm, key='\r', entry='Old PC'):
     vm.serial.type(key)
 
 
+def to_login(vm):
+    """A message of the kernel's may come amid the words: ask again then."""
+    end = time.monotonic() + LOGIN
+    while True:
+        try:
+            return vm.serial.expect('lodge login: ', STEP)
+        except Failed:
+            if vm.p.poll() is not None or time.monotonic() > end:
+                raise
+            vm.serial.type('\r')
+
+
 def log_in(vm):
-    vm.serial.expect('lodge login: ', LOGIN)
+    to_login(vm)
     vm.serial.type('root\r')
     vm.serial.expect(PROMPT, STEP)
     # Nothing but what a command prints, in lines as they are.
@@ -221,6 +233,19 @@ def test_grub(machine, disk, firmware, bus):
         power_off(vm, disk)
 
 
+def test_button(machine, disk, bus):
+    """The power button, after a reboot."""
+    with machine.started('bios', bus, disk) as vm:
+        at_menu(vm)
+        log_in(vm)
+        reboot(vm)
+        vm.serial.shell('journalctl -b -u systemd-logind --no-pager',
+                        r'Watching system buttons on .*\(Power Button\)')
+        vm.ask('stop')
+        vm.want_end(0, STEP)
+    disk.want_sound()
+
+
 def test_secure(machine, disk, bus):
     """Shim, GRUB and kernel by their signatures; what is not signed is not
     started."""
@@ -244,15 +269,14 @@ def test_text(machine, disk, bus):
         vm.wait_text('^lodge login:', LOGIN)
         vm.type('root\n')
         vm.wait_text('^root@lodge:~#', STEP)
-        vm.type('clear; uname -a; tty\n')
-        vm.wait_text(r'^Linux lodge \S+ .* x86_64 GNU/Linux', STEP)
+        vm.type('clear; uname -sm; tty\n')
+        vm.wait_text('^Linux x86_64', STEP)
         vm.wait_text(r'^/dev/tty1', STEP)
         vm.key('alt-f2')
         vm.wait_text('^lodge login:', STEP)
         vm.key('ctrl-alt-delete')
-        at_menu(vm)
-        vm.serial.expect('lodge login: ', LOGIN)
-        vm.ask('stop')  # the power button
+        vm.serial.expect('GNU GRUB', LOADER)
+        vm.ask('stop', force=True)
         vm.want_end(0, STEP)
     disk.want_sound()
 

@@ -33,6 +33,11 @@ class Line:
         self.text += COLOURS.sub('', new)
         return data
 
+    def drain(self):
+        """A line that nobody reads makes the guest wait."""
+        while self._read(0):
+            pass
+
     def expect(self, pattern, seconds=60):
         """Waits for the pattern behind the last one that was found."""
         end = time.monotonic() + seconds

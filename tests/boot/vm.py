@@ -193,6 +193,8 @@ class VM:
 
     def wait_end(self, seconds=60):
         """The exit status of lodge run."""
+        if self.serial:
+            return self.serial.status(seconds)
         try:
             return self.p.wait(seconds)
         except subprocess.TimeoutExpired:
