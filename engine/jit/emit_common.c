@@ -107,6 +107,11 @@ void emit_body(struct trans *t, const struct insn *i)
     t->in_eflags = t->in_slot = true;
 }
 
+void emit_body_if(struct trans *t, const struct insn *i, unsigned cc)
+{
+    trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc))->insn = trans_insn(t, i);
+}
+
 void emit_fp_need(struct trans *t, const struct insn *i, unsigned which)
 {
     struct emit *e = t->e;

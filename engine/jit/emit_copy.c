@@ -337,7 +337,7 @@ bool emit_bit_string(struct trans *t, const struct insn *i)
     flags_yield(t, flags_needed(t, i));
     e_alu_imm(t->e, n == 8, ALU_CMP, emit_get(t, i->opnd[1].reg, S0),
               (int32_t)(8 * n));
-    trans_stub(t, STUB_BODY, e_jcc_forward(t->e, 3))->insn = trans_insn(t, i);
+    emit_body_if(t, i, 3);
     if (!copy(t, i))
         emit_body(t, i);
     group_drop(t); /* the body's way does not have it */

@@ -90,7 +90,7 @@ void emit_linear(struct trans *t, const struct access *a, int32_t more,
 
 /* --- the probe --- */
 
-static int32_t tlb_offset(const struct trans *t)
+int32_t tlb_offset(const struct trans *t)
 {
     unsigned mode = t->mode >> 24 & 3;
 

@@ -6,22 +6,6 @@
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 
-static struct stub *body_if(struct trans *t, const struct insn *i, unsigned cc)
-{
-    struct stub *s = trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc));
-
-    s->insn = trans_insn(t, i);
-    return s;
-}
-
-static int32_t tlb_field(const struct trans *t, size_t field)
-{
-    unsigned mode = t->mode >> 24 & 3;
-
-    return C_OFF(tlbs) + (int)(mode * sizeof(struct tlb_entry) * TLB_SIZE) +
-           (int)field;
-}
-
 /* S0 = the page of the last byte that reg points to, `repeated` times n. */
 static void last_page(struct trans *t, unsigned reg, bool repeated, unsigned n)
 {
@@ -46,15 +30,15 @@ static void probe(struct trans *t, const struct insn *i, unsigned reg,
 
     e_rorx(e, index, reg, PAGE_SHIFT - 5);
     e_alu_imm(e, false, ALU_AND, index, (int32_t)((TLB_SIZE - 1) << 5));
-    e_rx(e, true, 0x3b, S0, H_SP, index, 0, tlb_field(t, tag));
-    body_if(t, i, 5);
+    e_rx(e, true, 0x3b, S0, H_SP, index, 0, tlb_offset(t) + (int)tag);
+    emit_body_if(t, i, 5);
     /* A TLB of one entry has any page there. */
     if (TLB_SIZE > 1)
         return;
     e_mov(e, index, reg);
     e_alu_imm(e, true, ALU_AND, index, -4096);
     e_rr(e, true, 0x3b, S0, index);
-    body_if(t, i, 5);
+    emit_body_if(t, i, 5);
     e_mov_imm(e, index, 0);
 }
 
@@ -63,7 +47,7 @@ static void move_by_addend(struct trans *t, unsigned op, unsigned reg,
                            unsigned index)
 {
     e_rx(t->e, true, op, reg, H_SP, index, 0,
-         tlb_field(t, offsetof(struct tlb_entry, addend)));
+         tlb_offset(t) + (int)offsetof(struct tlb_entry, addend));
 }
 
 static void native(struct trans *t, const struct insn *i, unsigned opcode)
@@ -90,11 +74,11 @@ static bool begin(struct trans *t, const struct insn *i)
     group_drop(t);
     flags_yield(t, flags_needed(t, i));
     test_mem32(t, C_OFF(s.rflags), FLAG_DF);
-    body_if(t, i, 5);
+    emit_body_if(t, i, 5);
     if (repeated) { /* neither 0 nor more than a page holds */
         e_rm(e, true, OP_LEA_R, S0, H_CX, -1);
         e_alu_imm(e, true, ALU_CMP, S0, PAGE_SIZE / i->osize - 1);
-        body_if(t, i, 7);
+        emit_body_if(t, i, 7);
     }
     return true;
 }

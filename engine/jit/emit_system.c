@@ -215,7 +215,7 @@ static void unless_forbidden(struct trans *t, const struct insn *i)
     if (is_kernel(t))
         return;
     test_mem32(t, C_OFF(s.cr4), CR4_TSD);
-    trans_stub(t, STUB_BODY, e_jcc_forward(t->e, 5))->insn = trans_insn(t, i);
+    emit_body_if(t, i, 5);
 }
 
 /* edx:eax = the sum of them and tsc_offset */
@@ -268,15 +268,6 @@ static int32_t base_of_segment(unsigned seg)
            (int)offsetof(struct x86_seg, base);
 }
 
-static struct stub *body_unless(struct trans *t, const struct insn *i,
-                                unsigned cc)
-{
-    struct stub *s = trans_stub(t, STUB_BODY, e_jcc_forward(t->e, cc));
-
-    s->insn = trans_insn(t, i);
-    return s;
-}
-
 static bool emit_read_base(struct trans *t, const struct insn *i, unsigned seg)
 {
     const struct operand *o = &i->opnd[0];
@@ -285,7 +276,7 @@ static bool emit_read_base(struct trans *t, const struct insn *i, unsigned seg)
 
     flags_yield(t, flags_needed(t, i));
     test_mem32(t, C_OFF(s.cr4), CR4_FSGSBASE);
-    body_unless(t, i, 4);
+    emit_body_if(t, i, 4);
     e_rm(t->e, o->size == 8, OP_MOV_LOAD, to, H_SP, base_of_segment(seg));
     if (h < 0)
         emit_put(t, o->reg, S0);
@@ -299,11 +290,11 @@ static bool emit_write_base(struct trans *t, const struct insn *i, unsigned seg)
 
     flags_yield(t, flags_needed(t, i));
     test_mem32(t, C_OFF(s.cr4), CR4_FSGSBASE);
-    body_unless(t, i, 4);
+    emit_body_if(t, i, 4);
     e_rr(e, o->size == 8, OP_MOV_STORE, emit_get(t, o->reg, S0), S0);
     if (o->size == 8) {
         emit_canonical(t, S1, S0);
-        body_unless(t, i, 5);
+        emit_body_if(t, i, 5);
     }
     e_store(e, H_SP, base_of_segment(seg), S0);
     return true;

@@ -117,6 +117,8 @@ void flags_restore(struct trans *t); /* to EFLAGS; both clobber S0 */
 void flags_yield(struct trans *t, uint16_t needed);
 struct jit_insn *trans_insn(struct trans *t, const struct insn *i);
 void emit_body(struct trans *t, const struct insn *i);
+/* Its body instead of what follows, on that condition: nothing has changed. */
+void emit_body_if(struct trans *t, const struct insn *i, unsigned cc);
 void emit_fp_need(struct trans *t, const struct insn *i, unsigned which);
 /* The host register that has guest's value: its own, or scratch, loaded. */
 unsigned emit_get(struct trans *t, unsigned guest, unsigned scratch);
@@ -145,6 +147,8 @@ static inline unsigned stack_bytes(const struct trans *t)
 }
 
 /* --- emit_memory.c --- */
+/* From host rsp, of the TLB's first entry for this mode. */
+int32_t tlb_offset(const struct trans *t);
 /*
  * Checks an access and says where it is. S0 and S1 are clobbered and may be
  * part of the place; EFLAGS are, unless a group covers the access. If
