@@ -267,12 +267,25 @@ PROGRAM = ('#include <stdio.h>', 'int main(int c, char **v) {',
            'return puts(v[0]) < 0; }')
 
 
+def systemd_waits(disk):
+    """Its limits for devices come from files alone."""
+    folder = '/etc/systemd/system.conf.d'
+    with tempfile.NamedTemporaryFile('w') as f:
+        f.write('[Manager]\nDefaultDeviceTimeoutSec=2h\n')
+        f.flush()
+        for command in (f'mkdir {folder}', f'write {f.name} {folder}/a.conf'):
+            subprocess.run(['/sbin/debugfs', '-w', '-R', command, disk],
+                           check=True, capture_output=True)
+
+
 def compiles_on_disk(args, start, *more, append='', cpus='2', patience=1):
     """A Debian on a disk: log in, compile, power off; its disk stays sound."""
     with tempfile.TemporaryDirectory(dir=args.guest) as folder:
         disk = folder + '/disk.img'
         subprocess.run(['cp', '--sparse=always', args.guest + '/root.img',
                         disk], check=True)
+        if patience > 1:
+            systemd_waits(disk)
         words = linux(args, '-c', cpus, '--disk', disk, *more)
         words[5] = 'console=ttyS0 root=/dev/vda ' + append
         words[7] = '512M'
