@@ -38,6 +38,11 @@ class Line:
         while self._read(0):
             pass
 
+    def skip(self):
+        """What has come is of no interest any more."""
+        self.drain()
+        self.seen = len(self.text)
+
     def expect(self, pattern, seconds=60):
         """Waits for the pattern behind the last one that was found."""
         end = time.monotonic() + seconds
