@@ -10,7 +10,8 @@ core=$?
 [ $core = 0 ] || cat "$log"
 tests/includes.sh
 includes=$?
-meson test -C "$build" --no-rebuild --print-errorlogs --no-suite installed 2>&1 | tee "$log"
+meson test -C "$build" --no-rebuild --print-errorlogs --no-suite installed \
+    --no-suite nested 2>&1 | tee "$log"
 count() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | tail -n 1; }
 passed=$(count Ok); failed=$(count Fail); timeout=$(count Timeout)
 skipped=$(count Skipped); unexpected=$(count 'Unexpected Pass')
