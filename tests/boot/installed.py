@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """A Debian that is installed on a disk, from the firmware and GRUB on.
 
-  installed.py TEST [FIRMWARE BUS] --lodge FILE --guest FOLDER --keep FOLDER
+  installed.py TEST ENGINE [FIRMWARE] BUS --lodge FILE --guest FOLDER …
+  installed.py net ENGINE CARD …
 
-FOLDER of --guest has amd64.img and i386.img (tools/installed-guests.sh); a
-test whose disk is missing is skipped (status 77). A test that fails leaves a
-picture of the screen, the serial line's text and what Lodge said in --keep.
+FOLDER of --guest has amd64.img and i386.img (tools/installed-guests.sh).
+pclib.py says more.
 """
-import argparse
 import hashlib
 import mmap
 import os
-import re
 import struct
 import subprocess
 import sys
@@ -20,10 +18,9 @@ import time
 
 from line import PROMPT, Failed
 from net import Server, free_port
-from vm import VM
+from pclib import LOADER, STEP, main, medium
 
-# Seconds, on a busy machine: to the boot loader, to a login, for a command.
-LOADER, LOGIN, STEP = 180, 400, 120
+LOGIN = 400  # seconds to a login, on a busy machine
 DEVICE = {'virtio': 'vda', 'ide': 'sda', 'ahci': 'sda', 'nvme': 'nvme0n1'}
 DRIVER = {'virtio': 'virtio_net', 'e1000': 'e1000', 'rtl8139': '8139\\w+',
           'ne2000': 'ne2k-pci'}
@@ -31,18 +28,10 @@ COMPLAINTS = ('exception Emask|failed command|I/O error|timeout|BUG:|Oops|'
               'Call Trace|lockup|rcu.*stall|ACPI.*Error')
 
 
-class Skip(Exception):
-    """Something that the test needs is not there."""
-
-
 class Disk:
     """A copy of an installed disk, to be written to."""
 
-    def __init__(self, args, folder, architecture='amd64'):
-        image = f'{args.guest}/{architecture}.img'
-        if not os.path.exists(image):
-            raise Skip(f'{image} is missing; tools/installed-guests.sh '
-                       'makes it')
+    def __init__(self, image, folder):
         self.path = folder + '/disk.img'
         subprocess.run(['cp', '--sparse=always', image, self.path], check=True)
 
@@ -72,20 +61,15 @@ class Disk:
 class Machine:
     """What the tests start, one after the other."""
 
-    def __init__(self, args, folder):
-        self.args, self.folder = args, folder
-        self.name = '-'.join([args.test] + args.where)
-
-    def start(self, *words):
-        return VM(self.args.lodge, ['--engine', 'jit', *words],
-                  name=self.name, keep=self.args.keep, serial=True)
+    def __init__(self, start, folder):
+        self.start, self.folder = start, folder
 
     def started(self, firmware, bus, disk, *more):
-        words = ['--disk', f'{disk.path},bus={bus}', '-m', '512M', '-c', '2']
-        if firmware == 'bios':
-            return self.start('--firmware', 'bios', *words, *more)
-        return self.start('--firmware', f'{firmware},vars={self.folder}/vars',
-                          *words, *more)
+        if firmware != 'bios':
+            firmware += f',vars={self.folder}/vars'
+        return self.start(['--firmware', firmware, '--disk',
+                           f'{disk.path},bus={bus}', '-m', '512M', '-c', '2',
+                           *more], serial=True)
 
 
 def at_menu(vm, key='\r', entry='Old PC'):
@@ -365,36 +349,18 @@ def test_net(machine, disk, card):
         power_off(vm, disk)
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument('test')
-    p.add_argument('where', nargs='*')
-    p.add_argument('--lodge', default='build/lodge')
-    p.add_argument('--guest', default='build/guest-installed')
-    p.add_argument('--keep')
-    args = p.parse_args()
-
-    engines = subprocess.run([args.lodge, 'engines'], capture_output=True,
-                             text=True, timeout=20).stdout
-    try:
-        if not re.search(r'^jit +yes', engines, re.M):
-            raise Skip('this host does not offer engine jit')
+def on_disk(test):
+    """The test with a machine and a disk of its own."""
+    def run(start, args, *where):
+        architecture = 'i386' if 'i386' in args.test else 'amd64'
+        image = medium(args, architecture + '.img', 'installed-guests')
         with tempfile.TemporaryDirectory(dir=args.guest) as folder:
-            disk = Disk(args, folder,
-                        'i386' if 'i386' in args.test else 'amd64')
-            globals()['test_' + args.test](Machine(args, folder), disk,
-                                           *args.where)
-    except Skip as e:
-        print(f'skipped: {e}')
-        return 77
-    except Failed as e:
-        if re.search('package (seabios|ovmf)', str(e)):
-            print(f'skipped: {e}')
-            return 77
-        print(f'{args.test} {" ".join(args.where)}: {e}')
-        return 1
-    return 0
+            test(Machine(start, folder), Disk(image, folder), *where)
+    return run
 
+
+TESTS = {name: on_disk(test) for name, test in list(globals().items())
+         if name.startswith('test_')}
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(TESTS, 'build/guest-installed'))

@@ -1,6 +1,8 @@
 """A terminal or serial line to a guest: waits for text and types."""
+import queue
 import re
 import socket
+import threading
 import time
 
 PROMPT = r'lodge:[^\n]*# '
@@ -86,25 +88,37 @@ class Line:
 
 
 class SocketLine(Line):
-    """The serial line of a VM with `--serial unix:PATH`."""
+    """The serial line of a VM with `--serial unix:PATH`. It is read at all
+    times, also while the screen is waited for: what is not read makes the
+    guest's console wait, ten milliseconds a byte with interrupts off."""
 
     def __init__(self, process, path):
         super().__init__(process)
         self.s = socket.socket(socket.AF_UNIX)
         self.s.connect(path)
+        self.came = queue.SimpleQueue()
+        self.reader = threading.Thread(target=self._take, daemon=True)
+        self.reader.start()
+
+    def _take(self):
+        try:
+            while data := self.s.recv(65536):
+                self.came.put(data)
+        except OSError:
+            pass  # reset, by its end
 
     def receive(self, seconds):
-        self.s.settimeout(seconds)
+        if self.p.poll() is not None:
+            self.reader.join()  # has got all then
         try:
-            return self.s.recv(65536)
-        except (TimeoutError, BlockingIOError):
-            return b''
-        except OSError:
+            return self.came.get(timeout=seconds)
+        except queue.Empty:
             return b''
 
     def write(self, data):
-        self.s.settimeout(60)
         self.s.sendall(data)
 
     def close(self):
+        """When the process has ended."""
+        self.reader.join()
         self.s.close()

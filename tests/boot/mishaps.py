@@ -2,25 +2,31 @@
 """What happens to media in the worst moment: nothing is written that the guest
 did not write, and guest and device go on.
 
-  mishaps.py TEST BUS --lodge FILE --guest FOLDER --keep FOLDER
+  mishaps.py TEST ENGINE [BUS] --lodge FILE --guest FOLDER --keep FOLDER
 
 TEST is reset (a reset while a disk is being written), ejected (a CD that is
 taken out while it is read) or floppy (one that is taken out while it is
 written to). FOLDER has vmlinuz and initrd with the drivers
-(tools/debian-guests.sh: guest-disks); without them the test is skipped (77).
+(tools/debian-guests.sh: guest-disks). pclib.py says more.
 """
-import argparse
-import os
 import sys
 import tempfile
 import time
 
 from boot import BOOT, PROMPT, Failed
 from disks import MB, find, make, want_sum
-from vm import VM
+from pclib import main, medium
 
 SECTOR = 512
 ROUNDS = 3
+
+
+def in_folder(test):
+    """The test with a folder for its files."""
+    def run(start, args, *where):
+        with tempfile.TemporaryDirectory() as folder:
+            test(start, args, folder, *where)
+    return run
 
 
 def contents(path):
@@ -45,11 +51,10 @@ def want_sectors_of(path, *all_contents):
     return whose
 
 
-def start(args, name, *more):
-    return VM(args.lodge, [
-        '--engine', 'jit', '--kernel', args.guest + '/vmlinuz', '--initrd',
-        args.guest + '/initrd', '--append', 'console=ttyS0 loglevel=1',
-        '-m', '256M', *more], name=name, keep=args.keep, serial=True)
+def linux(args, *more):
+    return ['--kernel', medium(args, 'vmlinuz', 'debian-guests'), '--initrd',
+            medium(args, 'initrd', 'debian-guests'), '--append',
+            'console=ttyS0 loglevel=1', '-m', '256M', *more]
 
 
 def count_of(g, file):
@@ -65,16 +70,17 @@ def wait_rounds(g, file, more):
         time.sleep(0.1)
 
 
-def test_reset(args, folder):
+@in_folder
+def test_reset(start, args, folder, bus):
     """A guest writes one content over the other, for ever, and is reset."""
     disk, one, two = (f'{folder}/{name}' for name in ('disk', 'one', 'two'))
     old = make(disk, 8 * MB, b'old')
-    words = ['--disk', f'{disk},bus={args.bus}']
+    words = ['--disk', f'{disk},bus={bus}']
     sources = []
     for path, size, word in ((one, 9 * MB, b'one'), (two, 10 * MB, b'two')):
         sources.append(make(path, size, word)[:8 * MB])
-        words += ['--disk', f'{path},bus={args.bus},ro']
-    with start(args, f'reset-{args.bus}', *words) as vm:
+        words += ['--disk', f'{path},bus={bus},ro']
+    with start(linux(args, *words), serial=True) as vm:
         g = vm.serial
         for n in range(ROUNDS):
             g.expect(PROMPT, BOOT)
@@ -93,19 +99,20 @@ def test_reset(args, folder):
         whose = want_sectors_of(disk, old, *sources)
         if not whose[1] + whose[2]:
             raise Failed('the guest wrote nothing')
-        print(f'{args.bus}: {whose} sectors of each content')
+        print(f'{bus}: {whose} sectors of each content')
         want_sum(g, find(g, 8 * MB), data)
         g.type('poweroff\r')
         g.want_status(0)
 
 
-def test_ejected(args, folder):
+@in_folder
+def test_ejected(start, args, folder, bus):
     """A drive that loses its CD says so; the next one is read."""
     first, second = folder + '/first', folder + '/second'
     make(first, 16 * MB, b'first')
     other = make(second, 6 * MB, b'second')
-    with start(args, f'ejected-{args.bus}', '--cdrom',
-               f'{first},bus={args.bus}') as vm:
+    with start(linux(args, '--cdrom', f'{first},bus={bus}'),
+               serial=True) as vm:
         g = vm.serial
         g.expect(PROMPT, BOOT)
         g.shell('(while dd if=/dev/sr0 of=/dev/null bs=64k iflag=direct '
@@ -125,15 +132,16 @@ def test_ejected(args, folder):
         g.want_status(0)
 
 
-def test_floppy(args, folder):
+@in_folder
+def test_floppy(start, args, folder):
     """A floppy that is taken out while it is written to."""
     first, second = folder + '/first', folder + '/second'
     size = 1440 << 10
     old = make(first, size, b'first')
     other = make(second, size, b'second')
     source = make(folder + '/source', size, b'source')
-    with start(args, 'floppy', '--floppy', first, '--disk',
-               f'{folder}/source,ro') as vm:
+    with start(linux(args, '--floppy', first, '--disk',
+                     f'{folder}/source,ro'), serial=True) as vm:
         g = vm.serial
         g.expect(PROMPT, BOOT)
         g.shell('(dd if=/dev/vda of=/dev/fd0 bs=9k conv=fsync; echo > /ended) '
@@ -162,27 +170,5 @@ def test_floppy(args, folder):
     want_sectors_of(second, other, source)
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument('test')
-    p.add_argument('bus', nargs='?')
-    p.add_argument('--lodge', default='build/lodge')
-    p.add_argument('--guest', default='build/guest-disks')
-    p.add_argument('--keep')
-    args = p.parse_args()
-    for name in ('vmlinuz', 'initrd'):
-        if not os.path.exists(f'{args.guest}/{name}'):
-            print(f'skipped: {args.guest}/{name} is missing; '
-                  'tools/debian-guests.sh makes it')
-            return 77
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            globals()['test_' + args.test](args, folder)
-    except Failed as e:
-        print(f'{args.test} {args.bus or ""}: {e}')
-        return 1
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(globals(), 'build/guest-disks'))
