@@ -4,6 +4,7 @@
  * them. A bool is a byte, 0 or 1.
  */
 #include "base/endian.h"
+#include "base/libc.h"
 #include "lodge/state.h"
 
 /* Bytes that one element takes on the wire. */
@@ -26,6 +27,12 @@ static size_t element_stride(const struct field *f)
     case FIELD_BOOL: return sizeof(bool);
     default: return element_size(f, 0);
     }
+}
+
+/* The same in memory and on the wire. */
+static bool is_bytes(const struct field *f)
+{
+    return f->kind == FIELD_U8 || f->kind == FIELD_BYTES;
 }
 
 static bool in_version(const struct field *f, uint16_t version)
@@ -52,7 +59,7 @@ static void save_element(const struct field *f, uint16_t version,
     case FIELD_U64: store_le64(to, *(const uint64_t *)from); break;
     case FIELD_BOOL: *to = *(const bool *)from; break;
     case FIELD_STRUCT: state_save(f->sub, version, from, to); break;
-    default: *to = *(const uint8_t *)from; break;
+    default: break; /* is_bytes() */
     }
 }
 
@@ -65,6 +72,11 @@ void state_save(const struct field *fields, uint16_t version, const void *obj,
 
         if (!in_version(f, version))
             continue;
+        if (is_bytes(f)) {
+            memcpy(to, from, f->count);
+            to += f->count;
+            continue;
+        }
         for (uint32_t i = 0; i < f->count; i++, from += stride, to += step)
             save_element(f, version, from, to);
     }
@@ -86,6 +98,10 @@ static int check(const struct field *fields, uint16_t version,
 
         if (!in_version(f, version))
             continue;
+        if (is_bytes(f) && !f->max) {
+            from += f->count;
+            continue;
+        }
         for (uint32_t i = 0; i < f->count; i++, from += step) {
             if (f->kind == FIELD_STRUCT) {
                 int rc = check(f->sub, version, from, e);
@@ -114,7 +130,7 @@ static void load_element(const struct field *f, uint16_t version, void *to,
     case FIELD_U64: *(uint64_t *)to = load_le64(from); break;
     case FIELD_BOOL: *(bool *)to = *from != 0; break;
     case FIELD_STRUCT: load(f->sub, version, to, from); break;
-    default: *(uint8_t *)to = *from; break;
+    default: break; /* is_bytes() */
     }
 }
 
@@ -127,6 +143,11 @@ static void load(const struct field *fields, uint16_t version, void *obj,
 
         if (!in_version(f, version))
             continue;
+        if (is_bytes(f)) {
+            memcpy(to, from, f->count);
+            from += f->count;
+            continue;
+        }
         for (uint32_t i = 0; i < f->count; i++, from += step, to += stride)
             load_element(f, version, to, from);
     }

@@ -71,6 +71,7 @@ static UNUSED void answer_all(struct disk *d)
 
 static UNUSED struct disk *disk_new(uint64_t size)
 {
+    static uint8_t contents[DISK]; /* made once: fuzzers want many disks */
     struct disk *d = calloc(1, sizeof *d);
 
     d->blk = (struct blk){.ops = &disk_ops,
@@ -79,8 +80,9 @@ static UNUSED struct disk *disk_new(uint64_t size)
                           .can_discard = true,
                           .can_zero = true,
                           .id = "LODGE-0001"};
-    for (unsigned i = 0; i < DISK; i++)
-        d->bytes[i] = (uint8_t)(i * 7 + i / 512);
+    for (unsigned i = 0; !contents[DISK - 1] && i < DISK; i++)
+        contents[i] = (uint8_t)(i * 7 + i / 512);
+    memcpy(d->bytes, contents, DISK);
     return d;
 }
 
