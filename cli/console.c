@@ -34,12 +34,10 @@ static const struct escape_row keys[] = {
 static void show_keys(void *ctx)
 {
     struct console *c = ctx;
-    char line[ARRAY_LEN(keys)][ESCAPE_LINE];
-    unsigned n = escape_help(&c->escape, line, ARRAY_LEN(line));
+    char text[ESCAPE_TEXT];
 
-    for (unsigned i = 0; i < n; i++)
-        dprintf(STDOUT_FILENO, "\r\n%s", line[i]);
-    dprintf(STDOUT_FILENO, "\r\n");
+    escape_help_text(&c->escape, text);
+    dprintf(STDOUT_FILENO, "%s", text);
 }
 
 static bool write_all(int fd, const uint8_t *p, size_t n)

@@ -44,3 +44,13 @@ unsigned escape_help(const struct escape *x, char (*line)[ESCAPE_LINE],
                  x->rows[i].help);
     return i;
 }
+
+void escape_help_text(const struct escape *x, char text[ESCAPE_TEXT])
+{
+    char line[ESCAPE_TEXT / (ESCAPE_LINE + 2)][ESCAPE_LINE];
+    unsigned n = escape_help(x, line, ARRAY_LEN(line));
+    size_t at = (size_t)snprintf(text, ESCAPE_TEXT, "\r\n");
+
+    for (unsigned i = 0; i < n; i++)
+        at += (size_t)snprintf(text + at, ESCAPE_TEXT - at, "%s\r\n", line[i]);
+}

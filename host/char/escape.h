@@ -29,5 +29,8 @@ size_t escape_filter(struct escape *x, uint8_t *p, size_t n);
 enum { ESCAPE_LINE = 80 };
 unsigned escape_help(const struct escape *x, char (*line)[ESCAPE_LINE],
                      unsigned n);
+/* The same as text for a terminal in raw mode. */
+enum { ESCAPE_TEXT = 1024 };
+void escape_help_text(const struct escape *x, char text[ESCAPE_TEXT]);
 
 #endif

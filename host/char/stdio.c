@@ -40,14 +40,10 @@ static const struct escape_row keys[] = {
 static void show_keys(void *ctx)
 {
     struct console *c = ctx;
-    char line[ARRAY_LEN(keys)][ESCAPE_LINE];
-    unsigned n = escape_help(&c->escape, line, ARRAY_LEN(line));
+    char text[ESCAPE_TEXT];
 
-    stream_print(&c->s, "\r\n");
-    for (unsigned i = 0; i < n; i++) {
-        stream_print(&c->s, line[i]);
-        stream_print(&c->s, "\r\n");
-    }
+    escape_help_text(&c->escape, text);
+    stream_print(&c->s, text);
 }
 
 static size_t filter_keys(struct stream *s, uint8_t *p, size_t n)

@@ -7,6 +7,40 @@ struct out {
     unsigned n;
 };
 
+uint64_t rng_corner(struct rng *r)
+{
+    static const uint64_t corners[] = {0,
+                                       1,
+                                       2,
+                                       ~0ull,
+                                       0x7f,
+                                       0x80,
+                                       0xff,
+                                       0x7fff,
+                                       0x8000,
+                                       0xffff,
+                                       0x7fffffff,
+                                       0x80000000,
+                                       0xffffffff,
+                                       0x7fffffffffffffff,
+                                       0x8000000000000000,
+                                       0x100000000};
+
+    return corners[rng_below(r, ARRAY_LEN(corners))];
+}
+
+uint64_t rng_value(struct rng *r)
+{
+    uint64_t v = rng_next(r);
+
+    switch (rng_below(r, 5)) {
+    case 0: return rng_corner(r);
+    case 1: return v >> rng_below(r, 64);
+    case 2: return (uint64_t)((int64_t)v >> rng_below(r, 64));
+    default: return v;
+    }
+}
+
 static void put(struct out *o, unsigned byte)
 {
     if (o->n < ENCODING_BYTES)

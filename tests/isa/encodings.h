@@ -34,6 +34,11 @@ static inline bool rng_one_in(struct rng *r, unsigned n)
     return rng_below(r, n) == 0;
 }
 
+/* A number at the edge of what some size of operand holds. */
+uint64_t rng_corner(struct rng *r);
+/* A corner, noise, or noise with few bits. */
+uint64_t rng_value(struct rng *r);
+
 /* Noise, shaped noise or mutated rows: for the decoder. */
 void encoding_any(struct rng *r, enum decode_mode mode, uint8_t *to);
 /* An encoding of that row, usually valid. Bytes after it are noise. */

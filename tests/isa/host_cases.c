@@ -96,39 +96,9 @@ unsigned cases_rows(uint16_t *rows, const struct cpu_model *m,
 
 /* ---- values ---- */
 
-static uint64_t corner(struct rng *r)
-{
-    static const uint64_t values[] = {0,
-                                      1,
-                                      2,
-                                      ~0ull,
-                                      0x7f,
-                                      0x80,
-                                      0xff,
-                                      0x7fff,
-                                      0x8000,
-                                      0xffff,
-                                      0x7fffffff,
-                                      0x80000000,
-                                      0xffffffff,
-                                      0x7fffffffffffffff,
-                                      0x8000000000000000,
-                                      0x100000000};
-
-    return values[rng_below(r, ARRAY_LEN(values))];
-}
-
 static uint64_t value(struct rng *r)
 {
-    uint64_t v = rng_next(r);
-
-    switch (rng_below(r, 6)) {
-    case 0: return corner(r);
-    case 1: return corner(r) ^ corner(r);
-    case 2: return v >> rng_below(r, 64);
-    case 3: return (uint64_t)((int64_t)v >> rng_below(r, 64));
-    default: return v;
-    }
+    return rng_one_in(r, 6) ? rng_corner(r) ^ rng_corner(r) : rng_value(r);
 }
 
 /* Floating-point numbers worth meeting, by size. */

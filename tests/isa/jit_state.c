@@ -9,34 +9,6 @@
 
 /* ---- registers ---- */
 
-static uint64_t value(struct rng *r)
-{
-    static const uint64_t corners[] = {0,
-                                       1,
-                                       2,
-                                       ~0ull,
-                                       0x7f,
-                                       0x80,
-                                       0xff,
-                                       0x7fff,
-                                       0x8000,
-                                       0xffff,
-                                       0x7fffffff,
-                                       0x80000000,
-                                       0xffffffff,
-                                       0x7fffffffffffffff,
-                                       0x8000000000000000,
-                                       0x100000000};
-    uint64_t v = rng_next(r);
-
-    switch (rng_below(r, 5)) {
-    case 0: return corners[rng_below(r, ARRAY_LEN(corners))];
-    case 1: return v >> rng_below(r, 64);
-    case 2: return (uint64_t)((int64_t)v >> rng_below(r, 64));
-    default: return v;
-    }
-}
-
 static void segments(const struct program *p, struct x86_state *s)
 {
     unsigned dpl = p->user ? 3 : 0;
@@ -77,9 +49,9 @@ static void fill_fpu(struct rng *r, struct x86_state *s)
                                  : 0x1f80 | rng_below(r, 4) << 13;
     for (unsigned n = 0; n < 32; n++)
         for (unsigned k = 0; k < 64; k += 8)
-            store_le64(s->zmm[n] + k, value(r));
+            store_le64(s->zmm[n] + k, rng_value(r));
     for (unsigned n = 0; n < 8; n++)
-        s->k[n] = value(r);
+        s->k[n] = rng_value(r);
 }
 
 void program_state(const struct program *p, struct x86_state *s,
@@ -90,7 +62,7 @@ void program_state(const struct program *p, struct x86_state *s,
     memset(s, 0, sizeof *s);
     x86_state_reset(s, m, true, false);
     for (unsigned n = 0; n < 16; n++)
-        s->gpr[n] = value(p->r);
+        s->gpr[n] = rng_value(p->r);
     if (!p->wide)
         for (unsigned n = 0; n < 16; n++)
             s->gpr[n] = n < 8 ? (uint32_t)s->gpr[n] : 0;
@@ -181,5 +153,5 @@ void program_memory(uint8_t *ram, bool native)
     store_le64(ram + TSS + 0x24, IST_TOP);
     store_le16(ram + TSS + 0x66, 0x68);
     for (unsigned a = DATA_AT; a < DATA_END; a += 8)
-        store_le64(ram + a, value(&r));
+        store_le64(ram + a, rng_value(&r));
 }

@@ -130,7 +130,7 @@ static void after_ctrl_a(void **state)
     };
     struct escape x = {.rows = rows};
     uint8_t p[] = "ab\1xc\1\1d\1?e\1";
-    char line[4][ESCAPE_LINE];
+    char line[4][ESCAPE_LINE], text[ESCAPE_TEXT];
 
     (void)state;
     ended = 0;
@@ -142,6 +142,9 @@ static void after_ctrl_a(void **state)
     assert_int_equal(ended, 2);
     assert_int_equal(escape_help(&x, line, 4), 2);
     assert_string_equal(line[0], "Ctrl-A x       end the VM");
+    escape_help_text(&x, text);
+    assert_string_equal(text, "\r\nCtrl-A x       end the VM\r\n"
+                              "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
 }
 
 /* --- vnc --- */
