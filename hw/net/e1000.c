@@ -46,16 +46,16 @@ void e1000_count_size(struct e1000 *s, unsigned reg, size_t bytes)
 static void drive_irq(struct e1000 *s)
 {
     bool want = *e1000_reg(s, ICR) & *e1000_reg(s, IMS);
-    uint64_t now = env_now(s->dev.env);
+    uint64_t now = env_now(s->nic.dev.env);
 
     if (want && !s->irq && now < s->irq_next) {
-        env_arm(s->dev.env, &s->irq_timer, s->irq_next);
+        env_arm(s->nic.dev.env, &s->irq_timer, s->irq_next);
         return;
     }
     if (want && !s->irq)
         s->irq_next = now + (*e1000_reg(s, ITR) & 0xffff) * (uint64_t)ITR_NS;
     s->irq = want;
-    pci_set_intx(&s->pci, want);
+    pci_set_intx(&s->nic.pci, want);
 }
 
 static void irq_due(void *ctx)
@@ -73,7 +73,7 @@ void e1000_cause(struct e1000 *s, uint32_t causes)
 
 bool e1000_link(const struct e1000 *s)
 {
-    return s->net && !s->net->down && s->link_at == UINT64_MAX &&
+    return s->nic.net && !s->nic.net->down && s->link_at == UINT64_MAX &&
            (s->reg[CTRL / 4] & CTRL_SLU);
 }
 
@@ -120,10 +120,10 @@ static void reset_registers(struct e1000 *s)
     load_address(s);
     microwire_drive(&s->eeprom, false, false, false);
     s->irq_next = 0;
-    env_arm(s->dev.env, &s->irq_timer, UINT64_MAX);
+    env_arm(s->nic.dev.env, &s->irq_timer, UINT64_MAX);
     e1000_tx_reset(s);
     drive_irq(s);
-    e1000_rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void control_write(struct e1000 *s, uint32_t v)
@@ -163,13 +163,13 @@ static void imc_write(struct e1000 *s, uint32_t v)
 static void rdt_write(struct e1000 *s, uint32_t v)
 {
     *e1000_reg(s, RDT) = v & 0xffff;
-    e1000_rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void rctl_write(struct e1000 *s, uint32_t v)
 {
     *e1000_reg(s, RCTL) = v;
-    e1000_rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void tdt_write(struct e1000 *s, uint32_t v)
@@ -313,7 +313,7 @@ static const struct region_ops ports_ops = {ports_read, ports_write, 4, 4};
 static void config_written(struct pci_dev *p, unsigned off, unsigned bytes)
 {
     if (off < PCI_COMMAND + 2 && off + bytes > PCI_COMMAND)
-        e1000_tx_start(container_of(p, struct e1000, pci));
+        e1000_tx_start(container_of(p, struct e1000, nic.pci));
 }
 
 static const struct pci_ops config_ops = {.written = config_written};
@@ -324,8 +324,8 @@ static int add_bars(struct e1000 *s)
         .name = "e1000", .size = MEMORY_BYTES, .ops = &memory_ops, .dev = s};
     s->ports = (struct region){
         .name = "e1000-io", .size = PORTS_BYTES, .ops = &ports_ops, .dev = s};
-    int r = pci_add_bar(&s->pci, 0, PCI_BAR_MEM32, &s->memory);
-    return r ? r : pci_add_bar(&s->pci, 1, PCI_BAR_IO, &s->ports);
+    int r = pci_add_bar(&s->nic.pci, 0, PCI_BAR_MEM32, &s->memory);
+    return r ? r : pci_add_bar(&s->nic.pci, 1, PCI_BAR_IO, &s->ports);
 }
 
 /* --- life --- */
@@ -350,26 +350,19 @@ static int e1000_attach(struct dev *d, struct env *env, struct err *e)
     };
     struct e1000 *s = (struct e1000 *)d;
     uint8_t mac[NET_MAC];
-    int r = net_parse_mac(d->id, s->mac_text, mac, e);
+    int r = nic_attach(d, &id, &config_ops, mac, e);
 
     if (r < 0)
         return r;
-    r = pci_attach(&s->pci, d, &id, &config_ops, -1, e);
-    if (r < 0)
-        return r;
-    r = add_bars(s);
-    if (r < 0) {
-        pci_detach(&s->pci);
-        return err_set(e, -r, "%s: no room for its registers", d->id);
-    }
     e1000_eeprom_init(s, mac);
     timer_init(&s->irq_timer, env->loop, irq_due, s);
     timer_init(&s->link_timer, env->loop, link_due, s);
-    work_init(&s->tx_work, e1000_tx_run, s);
     s->link_at = UINT64_MAX;
-    net_plug(s->net, &card, s);
-    if (s->net && s->net->accept) /* sums are filled in, or believed */
-        s->net->accept(s->net->endpoint, NET_OFF_CSUM);
+    r = nic_plug(d, add_bars(s), e1000_tx_run, &card, e);
+    if (r < 0)
+        return r;
+    if (s->nic.net && s->nic.net->accept) /* sums are filled in, or believed */
+        s->nic.net->accept(s->nic.net->endpoint, NET_OFF_CSUM);
     return 0;
 }
 
@@ -378,7 +371,7 @@ static void e1000_reset(struct dev *d, bool cold)
     struct e1000 *s = (struct e1000 *)d;
 
     (void)cold;
-    pci_reset(&s->pci);
+    pci_reset(&s->nic.pci);
     s->port_address = 0;
     s->irq = false;
     memset(s->context, 0, sizeof s->context);
@@ -388,24 +381,10 @@ static void e1000_reset(struct dev *d, bool cold)
     e1000_phy_reset(s);
 }
 
-static void e1000_pause(struct dev *d)
-{
-    ((struct e1000 *)d)->paused = true;
-}
-
-static void e1000_resume(struct dev *d)
-{
-    struct e1000 *s = (struct e1000 *)d;
-
-    s->paused = false;
-    e1000_tx_start(s);
-    e1000_rx_resume(s);
-}
-
 static int e1000_loaded(struct dev *d, uint16_t version)
 {
     struct e1000 *s = (struct e1000 *)d;
-    int r = pci_loaded(&s->pci);
+    int r = pci_loaded(&s->nic.pci);
 
     (void)version;
     if (r < 0)
@@ -418,7 +397,7 @@ static int e1000_loaded(struct dev *d, uint16_t version)
     s->tx_skip = s->tx_partial;
     s->tx_held = false;
     s->tx_bytes = 0;
-    s->rx_wait = true;
+    s->nic.rx_wait = true;
     env_arm(d->env, &s->link_timer, s->link_at);
     e1000_phy_link(s);
     drive_irq(s);
@@ -429,16 +408,13 @@ static void e1000_detach(struct dev *d)
 {
     struct e1000 *s = (struct e1000 *)d;
 
-    net_unplug(s->net);
     env_arm(d->env, &s->irq_timer, UINT64_MAX);
     env_arm(d->env, &s->link_timer, UINT64_MAX);
-    if (d->env->loop)
-        work_cancel(d->env->loop, &s->tx_work);
-    pci_detach(&s->pci);
+    nic_detach(d);
 }
 
 static const struct prop e1000_props[] = {
-    NET_PCI_PROPS(struct e1000),
+    NET_PCI_PROPS(struct nic),
     PROP_END,
 };
 
@@ -456,7 +432,7 @@ static const struct field context_fields[] = {
 };
 
 static const struct field e1000_fields[] = {
-    FIELD_SUB(struct e1000, pci, struct pci_dev, pci_fields),
+    FIELD_SUB(struct e1000, nic.pci, struct pci_dev, pci_fields),
     FIELD32(struct e1000, reg),
     FIELD32(struct e1000, port_address),
     FIELD16(struct e1000, phy),
@@ -482,8 +458,8 @@ const struct dev_class e1000_class = {
     .version = 1,
     .attach = e1000_attach,
     .reset = e1000_reset,
-    .pause = e1000_pause,
-    .resume = e1000_resume,
+    .pause = nic_pause,
+    .resume = nic_resume,
     .loaded = e1000_loaded,
     .detach = e1000_detach,
 };

@@ -7,8 +7,7 @@
 #define HW_NET_E1000_H
 
 #include "hw/net/microwire.h"
-#include "hw/net/offload.h"
-#include "lodge/pci.h"
+#include "hw/net/nic.h"
 
 enum { /* registers, §13.4; what starts a range has its end beside it */
        CTRL = 0x0000,
@@ -116,11 +115,8 @@ struct e1000_context {
 };
 
 struct e1000 {
-    struct dev dev;
-    struct pci_dev pci;
+    struct nic nic; /* first */
     struct region memory, ports;
-    struct net *net;
-    const char *mac_text;
     uint32_t reg[E1000_REGS / 4];
     uint32_t port_address; /* IOADDR */
     uint16_t phy[32];
@@ -139,9 +135,6 @@ struct e1000 {
     uint8_t tx_first[16]; /* the descriptor that says what to do with it */
     size_t tx_bytes;
     struct net_offload tx_off; /* of a frame that is held */
-    struct work tx_work;
-    bool paused;
-    bool rx_wait;
     struct ratelimit log;
     uint8_t tx[NET_FRAME_MAX];
     uint8_t rx[NET_FRAME_MAX];
@@ -169,7 +162,6 @@ void e1000_tx_reset(struct e1000 *s);
 /* e1000_rx.c */
 bool e1000_receive(void *e1000, const struct net_frame *f);
 /* Asks for what was refused. */
-void e1000_rx_resume(struct e1000 *s);
 
 /* e1000_phy.c: PHY and EEPROM */
 void e1000_eeprom_init(struct e1000 *s, const uint8_t mac[NET_MAC]);

@@ -133,8 +133,8 @@ static void negotiate(struct e1000 *s)
 {
     enum { NEGOTIATION_NS = 20000000 };
 
-    s->link_at = env_now(s->dev.env) + NEGOTIATION_NS;
-    env_arm(s->dev.env, &s->link_timer, s->link_at);
+    s->link_at = env_now(s->nic.dev.env) + NEGOTIATION_NS;
+    env_arm(s->nic.dev.env, &s->link_timer, s->link_at);
     e1000_phy_link(s);
 }
 

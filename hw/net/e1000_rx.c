@@ -162,16 +162,16 @@ static void store(struct e1000 *s, size_t n, const struct verdict *v)
         uint8_t d[DESC] = {0};
         size_t part = MIN(size, n - at);
 
-        pci_load(&s->pci, where, d, 8);
-        pci_store(&s->pci, load_le64(d), s->rx + at, part);
+        pci_load(&s->nic.pci, where, d, 8);
+        pci_store(&s->nic.pci, load_le64(d), s->rx + at, part);
         store_le16(d + 8, (uint16_t)part);
         d[12] = D_DD | v->status;
         d[13] = v->errors;
         store_le16(d + 14, v->tag);
         if (at + part == n)
             d[12] |= D_EOP;
-        pci_store(&s->pci, where + 8, d + 8, 4);
-        pci_store(&s->pci, where + 12, d + 12, 4); /* DD after all else */
+        pci_store(&s->nic.pci, where + 8, d + 8, 4);
+        pci_store(&s->nic.pci, where + 12, d + 12, 4); /* DD after all else */
         *head = (*head + 1) % ring_count(s);
     }
 }
@@ -214,7 +214,7 @@ static size_t take_frame(struct e1000 *s, const struct net_frame *f)
 
 static bool is_listening(const struct e1000 *s)
 {
-    return (reg(s, RCTL) & R_EN) && pci_is_master(&s->pci) && e1000_link(s);
+    return (reg(s, RCTL) & R_EN) && pci_is_master(&s->nic.pci) && e1000_link(s);
 }
 
 static bool is_too_long(struct e1000 *s, size_t wire)
@@ -232,8 +232,8 @@ bool e1000_receive(void *e1000, const struct net_frame *f)
     struct verdict v = {0};
     bool hashed = false;
 
-    s->rx_wait = s->paused;
-    if (s->paused)
+    s->nic.rx_wait = s->nic.paused;
+    if (s->nic.paused)
         return false;
     size_t got = spans_read(f->sg, f->nsg, 0, head, sizeof head);
     if (!is_listening(s) || is_too_long(s, f->bytes + FCS) ||
@@ -243,10 +243,10 @@ bool e1000_receive(void *e1000, const struct net_frame *f)
     size_t most = MAX(f->bytes, NET_FRAME_MIN) + FCS;
     size_t need = (most + size - 1) / size;
     if (available(s) < need) {
-        s->rx_wait = need < ring_count(s);
-        if (!s->rx_wait)
+        s->nic.rx_wait = need < ring_count(s);
+        if (!s->nic.rx_wait)
             e1000_count(s, MPC, 1); /* never fits */
-        return !s->rx_wait;
+        return !s->nic.rx_wait;
     }
     size_t n = take_frame(s, f);
     count_received(s, n + FCS);
@@ -261,12 +261,4 @@ bool e1000_receive(void *e1000, const struct net_frame *f)
     store(s, n, &v);
     raise_causes(s);
     return true;
-}
-
-void e1000_rx_resume(struct e1000 *s)
-{
-    if (!s->rx_wait || !s->net)
-        return;
-    s->rx_wait = false;
-    s->net->resume(s->net->endpoint);
 }

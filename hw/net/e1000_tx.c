@@ -158,7 +158,7 @@ static bool send_tagged(struct e1000 *s, const uint8_t *d, struct net_offload o)
         o.header = (uint16_t)(o.header + 4);
     }
     f.off = o;
-    return net_send(e1000_link(s) ? s->net : NULL, &f);
+    return net_send(e1000_link(s) ? s->nic.net : NULL, &f);
 }
 
 /* d: the last descriptor. False: the back end is busy. */
@@ -190,8 +190,10 @@ static void gather(struct e1000 *s, const uint8_t *d)
     if (s->tx_skip || s->tx_held)
         return;
     if (n > sizeof s->tx - s->tx_bytes ||
-        (n && pci_load(&s->pci, load_le64(d), s->tx + s->tx_bytes, n) < 0)) {
-        log_guest(&s->log, "%s: a frame is too long, or not in RAM", s->dev.id);
+        (n &&
+         pci_load(&s->nic.pci, load_le64(d), s->tx + s->tx_bytes, n) < 0)) {
+        log_guest(&s->log, "%s: a frame is too long, or not in RAM",
+                  s->nic.dev.id);
         s->tx_skip = true;
         return;
     }
@@ -204,7 +206,7 @@ static void write_back(struct e1000 *s, uint64_t at, const uint8_t *d)
 
     if (!(d[11] & CMD_RS))
         return;
-    pci_store(&s->pci, at + 12, &status, 1);
+    pci_store(&s->nic.pci, at + 12, &status, 1);
     e1000_cause(s, I_TXDW);
 }
 
@@ -219,7 +221,7 @@ static bool step(struct e1000 *s)
         *e1000_reg(s, TDT) >= count)
         return false;
     at += DESC * (uint64_t)*head;
-    pci_load(&s->pci, at, d, DESC);
+    pci_load(&s->nic.pci, at, d, DESC);
     if (is_context(d)) {
         take_context(s, d);
     } else {
@@ -239,7 +241,8 @@ static bool step(struct e1000 *s)
 
 static bool is_on(const struct e1000 *s)
 {
-    return (s->reg[TCTL / 4] & TCTL_EN) && pci_is_master(&s->pci) && !s->paused;
+    return (s->reg[TCTL / 4] & TCTL_EN) && pci_is_master(&s->nic.pci) &&
+           !s->nic.paused;
 }
 
 void e1000_tx_run(void *e1000)
@@ -255,5 +258,5 @@ void e1000_tx_run(void *e1000)
 void e1000_tx_start(struct e1000 *s)
 {
     if (is_on(s))
-        loop_post(s->dev.env->loop, &s->tx_work);
+        loop_post(s->nic.dev.env->loop, &s->nic.tx_work);
 }

@@ -6,8 +6,7 @@
  * counters of errors that do not happen here.
  */
 #include "base/bits.h"
-#include "hw/net/offload.h"
-#include "lodge/pci.h"
+#include "hw/net/nic.h"
 
 enum { /* ports */
        CR = 0x00,
@@ -47,21 +46,16 @@ enum { PROM_BYTES = 32, MEMORY = 0x4000, MEMORY_END = 0xc000, PAGE = 256 };
 enum { HEADER = 4, FCS = 4, FRAME = 1518 };
 
 struct ne2000 {
-    struct dev dev;
-    struct pci_dev pci;
+    struct nic nic; /* first */
     struct region ports;
-    struct net *net;
-    const char *mac_text;
     uint8_t cr, tsr, rsr;
     uint8_t r[REGS]; /* as written */
     uint8_t memory[MEMORY_END];
-    struct work tx_work;
-    bool paused, rx_wait;
 };
 
 static void drive_irq(struct ne2000 *s)
 {
-    pci_set_intx(&s->pci, s->r[ISR] & s->r[IMR] & 0x7f);
+    pci_set_intx(&s->nic.pci, s->r[ISR] & s->r[IMR] & 0x7f);
 }
 
 static void cause(struct ne2000 *s, uint8_t bits)
@@ -119,17 +113,17 @@ static bool dma_runs(const struct ne2000 *s, unsigned way)
 
 static void tx_start(struct ne2000 *s)
 {
-    if ((s->cr & CR_TXP) && !s->paused)
-        loop_post(s->dev.env->loop, &s->tx_work);
+    if ((s->cr & CR_TXP) && !s->nic.paused)
+        loop_post(s->nic.dev.env->loop, &s->nic.tx_work);
 }
 
 static void tx_run(void *ctx)
 {
     struct ne2000 *s = ctx;
     uint32_t from = s->r[TPSR] * PAGE, n = load_le16(s->r + TBCR);
-    struct net *net = s->net;
+    struct net *net = s->nic.net;
 
-    if (!(s->cr & CR_TXP) || s->paused)
+    if (!(s->cr & CR_TXP) || s->nic.paused)
         return;
     if (s->r[TCR] & TCR_LOOPBACK)
         net = NULL;
@@ -201,8 +195,8 @@ static bool ne2000_receive(void *dev, const struct net_frame *f)
     struct ne2000 *s = dev;
     uint8_t p[FRAME] = {0};
 
-    s->rx_wait = s->paused;
-    if (s->paused)
+    s->nic.rx_wait = s->nic.paused;
+    if (s->nic.paused)
         return false;
     if ((s->cr & CR_STP) || f->bytes > FRAME || (s->r[TCR] & TCR_LOOPBACK) ||
         (s->r[RCR] & RCR_MON))
@@ -212,20 +206,12 @@ static bool ne2000_receive(void *dev, const struct net_frame *f)
         return true;
     size_t n = MAX(f->bytes, NET_FRAME_MIN);
     unsigned pages = (unsigned)((HEADER + n + FCS + PAGE - 1) / PAGE);
-    s->rx_wait = free_pages(s) <= pages;
-    if (!s->rx_wait)
+    s->nic.rx_wait = free_pages(s) <= pages;
+    if (!s->nic.rx_wait)
         store(s, p, n, pages);
     else if (s->r[CURR] != s->r[BNRY])
         cause(s, I_PRX); /* drivers that left packets there come back */
-    return !s->rx_wait;
-}
-
-static void rx_resume(struct ne2000 *s)
-{
-    if (!s->rx_wait || !s->net)
-        return;
-    s->rx_wait = false;
-    s->net->resume(s->net->endpoint);
+    return !s->nic.rx_wait;
 }
 
 /* --- registers --- */
@@ -236,7 +222,7 @@ static void reset_chip(struct ne2000 *s)
     s->r[ISR] = I_RST;
     s->r[IMR] = 0;
     drive_irq(s);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void cr_write(struct ne2000 *s, uint8_t v)
@@ -252,7 +238,7 @@ static void cr_write(struct ne2000 *s, uint8_t v)
         cause(s, I_RDC); /* a DMA of no bytes is done */
     drive_irq(s);
     tx_start(s);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void reg_write(struct ne2000 *s, unsigned port, uint8_t v)
@@ -269,7 +255,7 @@ static void reg_write(struct ne2000 *s, unsigned port, uint8_t v)
         v = s->r[ISR] & ~(v & 0x7f);
     s->r[reg] = v;
     drive_irq(s);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static uint8_t reg_read(struct ne2000 *s, unsigned port)
@@ -375,25 +361,16 @@ static int ne2000_attach(struct dev *d, struct env *env, struct err *e)
     };
     struct ne2000 *s = (struct ne2000 *)d;
     uint8_t mac[NET_MAC];
-    int r = net_parse_mac(d->id, s->mac_text, mac, e);
+    int r = nic_attach(d, &id, NULL, mac, e);
 
     (void)env;
     if (r < 0)
         return r;
-    r = pci_attach(&s->pci, d, &id, NULL, -1, e);
-    if (r < 0)
-        return r;
     s->ports = (struct region){
         .name = "ne2000", .size = PORTS, .ops = &ports_ops, .dev = s};
-    r = pci_add_bar(&s->pci, 0, PCI_BAR_IO, &s->ports);
-    if (r < 0) {
-        pci_detach(&s->pci);
-        return err_set(e, -r, "%s: no room for its ports", d->id);
-    }
     fill_prom(s, mac);
-    work_init(&s->tx_work, tx_run, s);
-    net_plug(s->net, &card, s);
-    return 0;
+    r = pci_add_bar(&s->nic.pci, 0, PCI_BAR_IO, &s->ports);
+    return nic_plug(d, r, tx_run, &card, e);
 }
 
 static void ne2000_reset(struct dev *d, bool cold)
@@ -401,55 +378,31 @@ static void ne2000_reset(struct dev *d, bool cold)
     struct ne2000 *s = (struct ne2000 *)d;
 
     (void)cold;
-    pci_reset(&s->pci);
+    pci_reset(&s->nic.pci);
     memset(s->r, 0, sizeof s->r);
     memset(s->memory + MEMORY, 0, MEMORY_END - MEMORY);
     s->tsr = s->rsr = 0;
     reset_chip(s);
 }
 
-static void ne2000_pause(struct dev *d)
-{
-    ((struct ne2000 *)d)->paused = true;
-}
-
-static void ne2000_resume(struct dev *d)
-{
-    struct ne2000 *s = (struct ne2000 *)d;
-
-    s->paused = false;
-    tx_start(s);
-    rx_resume(s);
-}
-
 static int ne2000_loaded(struct dev *d, uint16_t version)
 {
     struct ne2000 *s = (struct ne2000 *)d;
-    int r = pci_loaded(&s->pci);
+    int r = pci_loaded(&s->nic.pci);
 
     (void)version;
-    s->rx_wait = true;
+    s->nic.rx_wait = true;
     drive_irq(s);
     return r;
 }
 
-static void ne2000_detach(struct dev *d)
-{
-    struct ne2000 *s = (struct ne2000 *)d;
-
-    net_unplug(s->net);
-    if (d->env->loop)
-        work_cancel(d->env->loop, &s->tx_work);
-    pci_detach(&s->pci);
-}
-
 static const struct prop ne2000_props[] = {
-    NET_PCI_PROPS(struct ne2000),
+    NET_PCI_PROPS(struct nic),
     PROP_END,
 };
 
 static const struct field ne2000_fields[] = {
-    FIELD_SUB(struct ne2000, pci, struct pci_dev, pci_fields),
+    FIELD_SUB(struct ne2000, nic.pci, struct pci_dev, pci_fields),
     FIELD8(struct ne2000, cr),
     FIELD8(struct ne2000, tsr),
     FIELD8(struct ne2000, rsr),
@@ -469,8 +422,8 @@ const struct dev_class ne2000_class = {
     .version = 1,
     .attach = ne2000_attach,
     .reset = ne2000_reset,
-    .pause = ne2000_pause,
-    .resume = ne2000_resume,
+    .pause = nic_pause,
+    .resume = nic_resume,
     .loaded = ne2000_loaded,
-    .detach = ne2000_detach,
+    .detach = nic_detach,
 };

@@ -9,9 +9,8 @@
 #include "base/bits.h"
 #include "base/inet.h"
 #include "hw/net/microwire.h"
-#include "hw/net/offload.h"
+#include "hw/net/nic.h"
 #include "hw/timer/rate.h"
-#include "lodge/pci.h"
 
 enum { /* registers, §5 */
        IDR = 0x00,
@@ -86,18 +85,13 @@ enum { FCS = 4, PACKET_HEADER = 4, TX_MAX = 1792, RX_MAX = 1522 };
 #define TCTR_HZ      33000000u   /* the PCI clock */
 
 struct rtl8139 {
-    struct dev dev;
-    struct pci_dev pci;
+    struct nic nic; /* first */
     struct region ports, memory;
-    struct net *net;
-    const char *mac_text;
     uint8_t r[REGS];
     struct microwire eeprom;
     uint8_t next; /* TSD whose turn it is */
     uint64_t timer_start;
     struct timer timer;
-    struct work tx_work;
-    bool paused, rx_wait;
     struct ratelimit log;
     uint8_t tx[TX_MAX + 1];
     uint8_t rx[PACKET_HEADER + RX_MAX + FCS];
@@ -115,12 +109,12 @@ static uint32_t get32(const struct rtl8139 *s, unsigned off)
 
 static bool has_link(const struct rtl8139 *s)
 {
-    return s->net && !s->net->down;
+    return s->nic.net && !s->nic.net->down;
 }
 
 static void drive_irq(struct rtl8139 *s)
 {
-    pci_set_intx(&s->pci, get16(s, ISR) & get16(s, IMR));
+    pci_set_intx(&s->nic.pci, get16(s, ISR) & get16(s, IMR));
 }
 
 static void cause(struct rtl8139 *s, uint16_t bits)
@@ -135,14 +129,14 @@ static bool receive_bytes(struct rtl8139 *s, const uint8_t *p, size_t n);
 
 static bool tx_pending(const struct rtl8139 *s)
 {
-    return (s->r[CR] & CR_TE) && pci_is_master(&s->pci) && !s->paused &&
+    return (s->r[CR] & CR_TE) && pci_is_master(&s->nic.pci) && !s->nic.paused &&
            !(get32(s, TSD + 4 * s->next) & TSD_OWN);
 }
 
 static void tx_start(struct rtl8139 *s)
 {
     if (tx_pending(s))
-        loop_post(s->dev.env->loop, &s->tx_work);
+        loop_post(s->nic.dev.env->loop, &s->nic.tx_work);
 }
 
 static bool put_on_wire(struct rtl8139 *s, size_t n)
@@ -151,7 +145,7 @@ static bool put_on_wire(struct rtl8139 *s, size_t n)
         (void)receive_bytes(s, s->tx, n);
         return true;
     }
-    return net_send_bytes(has_link(s) ? s->net : NULL, s->tx, n);
+    return net_send_bytes(has_link(s) ? s->nic.net : NULL, s->tx, n);
 }
 
 /* Sends the frame of the TSD whose turn it is; false: the back end is busy. */
@@ -161,8 +155,9 @@ static bool tx_step(struct rtl8139 *s)
     uint32_t v = load_le32(tsd), n = v & TSD_SIZE;
     uint32_t from = get32(s, TSAD + 4 * s->next);
 
-    if (n > TX_MAX || pci_load(&s->pci, from, s->tx, n) < 0) {
-        log_guest(&s->log, "%s: a frame is too long, or not in RAM", s->dev.id);
+    if (n > TX_MAX || pci_load(&s->nic.pci, from, s->tx, n) < 0) {
+        log_guest(&s->log, "%s: a frame is too long, or not in RAM",
+                  s->nic.dev.id);
         v |= TSD_TABT;
     } else if (!put_on_wire(s, n)) {
         return false;
@@ -238,9 +233,9 @@ static void ring_store(struct rtl8139 *s, uint32_t n)
 
     if ((get32(s, RCR) & RCR_WRAP) && size < 65536)
         first = n;
-    pci_store(&s->pci, base + at, s->rx, first);
+    pci_store(&s->nic.pci, base + at, s->rx, first);
     if (n > first)
-        pci_store(&s->pci, base, s->rx + first, n - first);
+        pci_store(&s->nic.pci, base, s->rx + first, n - first);
     store_le16(s->r + CBR, (uint16_t)((at + align_up(n, 4)) & (size - 1)));
 }
 
@@ -249,7 +244,7 @@ static bool receive_bytes(struct rtl8139 *s, const uint8_t *p, size_t n)
     uint16_t status = n >= NET_HEADER ? wanted(s, p) : 0;
     size_t wire = MAX(n, NET_FRAME_MIN) + FCS;
 
-    if (!(s->r[CR] & CR_RE) || !pci_is_master(&s->pci) || !status ||
+    if (!(s->r[CR] & CR_RE) || !pci_is_master(&s->nic.pci) || !status ||
         wire > RX_MAX)
         return true;
     uint32_t total = (uint32_t)align_up(PACKET_HEADER + wire, 4);
@@ -273,29 +268,21 @@ static bool rtl_receive(void *dev, const struct net_frame *f)
     struct rtl8139 *s = dev;
     uint8_t p[RX_MAX];
 
-    if (!s->paused && (f->bytes > sizeof p || !has_link(s)))
+    if (!s->nic.paused && (f->bytes > sizeof p || !has_link(s)))
         return true;
-    s->rx_wait = s->paused;
-    if (s->paused)
+    s->nic.rx_wait = s->nic.paused;
+    if (s->nic.paused)
         return false;
     size_t n = spans_read(f->sg, f->nsg, 0, p, f->bytes);
-    s->rx_wait = !receive_bytes(s, p, n);
-    return !s->rx_wait;
-}
-
-static void rx_resume(struct rtl8139 *s)
-{
-    if (!s->rx_wait || !s->net)
-        return;
-    s->rx_wait = false;
-    s->net->resume(s->net->endpoint);
+    s->nic.rx_wait = !receive_bytes(s, p, n);
+    return !s->nic.rx_wait;
 }
 
 /* --- the timer: TCTR counts the PCI clock; §5.13 --- */
 
 static uint32_t timer_now(const struct rtl8139 *s)
 {
-    uint64_t ns = env_now(s->dev.env) - s->timer_start;
+    uint64_t ns = env_now(s->nic.dev.env) - s->timer_start;
 
     return (uint32_t)ns_ticks(ns, TCTR_HZ);
 }
@@ -307,9 +294,9 @@ static void timer_set(struct rtl8139 *s)
 
     if (at)
         due += ticks_ns(at, TCTR_HZ);
-    if (!at || due <= env_now(s->dev.env)) /* once, until it is set anew */
+    if (!at || due <= env_now(s->nic.dev.env)) /* once, until it is set anew */
         due = UINT64_MAX;
-    env_arm(s->dev.env, &s->timer, due);
+    env_arm(s->nic.dev.env, &s->timer, due);
 }
 
 static void timer_due(void *ctx)
@@ -342,11 +329,11 @@ static void reset_registers(struct rtl8139 *s)
     store_le16(s->r + ANAR, 0x05e1);
     store_le16(s->r + ANER, 0x0001);
     s->next = 0;
-    s->timer_start = env_now(s->dev.env);
+    s->timer_start = env_now(s->nic.dev.env);
     timer_set(s);
     phy_link(s);
     drive_irq(s);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 /* What the chip takes from its EEPROM at power-on, and when told to. */
@@ -376,14 +363,14 @@ static void cr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
     else
         s->r[off] = v & (CR_TE | CR_RE);
     tx_start(s);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void capr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
 {
     (void)w;
     store_le16(s->r + off, (uint16_t)v);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void isr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
@@ -410,7 +397,7 @@ static void rcr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
 {
     (void)w;
     store_le32(s->r + off, v & 0x0f03ffff);
-    rx_resume(s);
+    nic_rx_resume(&s->nic);
 }
 
 static void tctr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
@@ -418,7 +405,7 @@ static void tctr_write(struct rtl8139 *s, unsigned off, uint32_t v, uint32_t w)
     (void)off;
     (void)v;
     (void)w;
-    s->timer_start = env_now(s->dev.env);
+    s->timer_start = env_now(s->nic.dev.env);
     timer_set(s);
 }
 
@@ -553,7 +540,7 @@ static const struct region_ops bank_ops = {bank_read, bank_write, 1, 4};
 static void config_written(struct pci_dev *p, unsigned off, unsigned bytes)
 {
     if (off < PCI_COMMAND + 2 && off + bytes > PCI_COMMAND)
-        tx_start(container_of(p, struct rtl8139, pci));
+        tx_start(container_of(p, struct rtl8139, nic.pci));
 }
 
 static const struct pci_ops config_ops = {.written = config_written};
@@ -562,8 +549,8 @@ static int add_bars(struct rtl8139 *s)
 {
     s->ports = s->memory = (struct region){
         .name = "rtl8139", .size = REGS, .ops = &bank_ops, .dev = s};
-    int r = pci_add_bar(&s->pci, 0, PCI_BAR_IO, &s->ports);
-    return r ? r : pci_add_bar(&s->pci, 1, PCI_BAR_MEM32, &s->memory);
+    int r = pci_add_bar(&s->nic.pci, 0, PCI_BAR_IO, &s->ports);
+    return r ? r : pci_add_bar(&s->nic.pci, 1, PCI_BAR_MEM32, &s->memory);
 }
 
 /* --- life --- */
@@ -604,23 +591,13 @@ static int rtl_attach(struct dev *d, struct env *env, struct err *e)
     };
     struct rtl8139 *s = (struct rtl8139 *)d;
     uint8_t mac[NET_MAC];
-    int r = net_parse_mac(d->id, s->mac_text, mac, e);
+    int r = nic_attach(d, &id, &config_ops, mac, e);
 
     if (r < 0)
         return r;
-    r = pci_attach(&s->pci, d, &id, &config_ops, -1, e);
-    if (r < 0)
-        return r;
-    r = add_bars(s);
-    if (r < 0) {
-        pci_detach(&s->pci);
-        return err_set(e, -r, "%s: no room for its registers", d->id);
-    }
     fill_eeprom(s, mac);
     timer_init(&s->timer, env->loop, timer_due, s);
-    work_init(&s->tx_work, tx_run, s);
-    net_plug(s->net, &card, s);
-    return 0;
+    return nic_plug(d, add_bars(s), tx_run, &card, e);
 }
 
 static void rtl_reset(struct dev *d, bool cold)
@@ -628,31 +605,17 @@ static void rtl_reset(struct dev *d, bool cold)
     struct rtl8139 *s = (struct rtl8139 *)d;
 
     (void)cold;
-    pci_reset(&s->pci);
+    pci_reset(&s->nic.pci);
     memset(s->r, 0, sizeof s->r);
     microwire_drive(&s->eeprom, false, false, false);
     load_eeprom(s);
     reset_registers(s);
 }
 
-static void rtl_pause(struct dev *d)
-{
-    ((struct rtl8139 *)d)->paused = true;
-}
-
-static void rtl_resume(struct dev *d)
-{
-    struct rtl8139 *s = (struct rtl8139 *)d;
-
-    s->paused = false;
-    tx_start(s);
-    rx_resume(s);
-}
-
 static int rtl_loaded(struct dev *d, uint16_t version)
 {
     struct rtl8139 *s = (struct rtl8139 *)d;
-    int r = pci_loaded(&s->pci);
+    int r = pci_loaded(&s->nic.pci);
 
     (void)version;
     if (r < 0)
@@ -660,7 +623,7 @@ static int rtl_loaded(struct dev *d, uint16_t version)
     if (s->timer_start > env_now(d->env))
         s->timer_start = env_now(d->env);
     store_le16(s->r + ISR, get16(s, ISR) & I_ALL);
-    s->rx_wait = true;
+    s->nic.rx_wait = true;
     phy_link(s);
     timer_set(s);
     drive_irq(s);
@@ -671,20 +634,17 @@ static void rtl_detach(struct dev *d)
 {
     struct rtl8139 *s = (struct rtl8139 *)d;
 
-    net_unplug(s->net);
     env_arm(d->env, &s->timer, UINT64_MAX);
-    if (d->env->loop)
-        work_cancel(d->env->loop, &s->tx_work);
-    pci_detach(&s->pci);
+    nic_detach(d);
 }
 
 static const struct prop rtl_props[] = {
-    NET_PCI_PROPS(struct rtl8139),
+    NET_PCI_PROPS(struct nic),
     PROP_END,
 };
 
 static const struct field rtl_fields[] = {
-    FIELD_SUB(struct rtl8139, pci, struct pci_dev, pci_fields),
+    FIELD_SUB(struct rtl8139, nic.pci, struct pci_dev, pci_fields),
     FIELD_RAW(struct rtl8139, r),
     FIELD_SUB(struct rtl8139, eeprom, struct microwire, microwire_fields),
     FIELD_MAX(struct rtl8139, next, 8, 3),
@@ -703,8 +663,8 @@ const struct dev_class rtl8139_class = {
     .version = 1,
     .attach = rtl_attach,
     .reset = rtl_reset,
-    .pause = rtl_pause,
-    .resume = rtl_resume,
+    .pause = nic_pause,
+    .resume = nic_resume,
     .loaded = rtl_loaded,
     .detach = rtl_detach,
 };

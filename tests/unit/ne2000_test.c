@@ -208,22 +208,17 @@ static void filters(void **state)
 {
     struct rig *r = *state;
 
-    assert_true(hears(r, MAC));
-    assert_true(hears(r, ALL));
-    assert_false(hears(r, OTHER));
-    assert_false(hears(r, GROUP));
+    assert_int_equal(heard(r, hears), TO_MAC | TO_ALL);
     wr8(r, 12, 0x10);
-    assert_true(hears(r, OTHER));
-    assert_false(hears(r, ALL));
+    assert_int_equal(heard(r, hears), TO_MAC | TO_OTHER);
     wr8(r, 12, 0x08);
-    assert_false(hears(r, GROUP));
+    assert_int_equal(heard(r, hears), TO_MAC);
     wr8(r, 0, 0x62);
     wr8(r, 8 + 3, 0x80); /* where 01:00:5e:00:00:01 hashes to */
     wr8(r, 0, 0x22);
-    assert_true(hears(r, GROUP));
-    assert_false(hears(r, OTHER));
+    assert_int_equal(heard(r, hears), TO_MAC | TO_GROUP);
     wr8(r, 12, 0x30); /* monitor */
-    assert_false(hears(r, MAC));
+    assert_int_equal(heard(r, hears), 0);
 }
 
 static void snapshot(void **state)

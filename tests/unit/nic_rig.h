@@ -11,10 +11,11 @@
 #include "board.h"
 
 enum { DEVFN = PCI_DEVFN(1, 0), BAR = 0xe0000000, PORTS = 0xc000 };
-#define MAC   "\x52\x54\x00\x12\x34\x56"
-#define OTHER "\x52\x54\x00\x12\x34\x57"
-#define GROUP "\x01\x00\x5e\x00\x00\x01"
-#define ALL   "\xff\xff\xff\xff\xff\xff"
+#define MAC    "\x52\x54\x00\x12\x34\x56"
+#define OTHER  "\x52\x54\x00\x12\x34\x57"
+#define GROUP  "\x01\x00\x5e\x00\x00\x01"
+#define GROUP2 "\x01\x00\x5e\x00\x00\x02"
+#define ALL    "\xff\xff\xff\xff\xff\xff"
 
 extern const struct dev_class i440fx_class;
 
@@ -114,6 +115,20 @@ static UNUSED bool give(struct rig *r, const char *to, size_t n)
 {
     make_frame(r->frame, to, n);
     return wire_give(&r->wire, r->frame, n);
+}
+
+/* Which of these the card takes by its filters. hears: does it take a frame to
+   that address? */
+enum { TO_MAC = 1, TO_OTHER = 2, TO_ALL = 4, TO_GROUP = 8, TO_GROUP2 = 16 };
+static UNUSED unsigned heard(struct rig *r,
+                             bool (*hears)(struct rig *r, const char *to))
+{
+    static const char *const to[] = {MAC, OTHER, ALL, GROUP, GROUP2};
+    unsigned v = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(to); i++)
+        v |= (unsigned)hears(r, to[i]) << i;
+    return v;
 }
 
 /* The cable takes frames again: what a card does that waited for it. */
