@@ -21,8 +21,9 @@ CODE(msr_unknown, "mov $0x12345678, %ecx; rdmsr")
 CODE(msr_far, "mov $0xc0000100, %ecx; xor %eax, %eax; mov $0x80000000, %edx;"
               "wrmsr")
 CODE(dr7_high, "xor %eax, %eax; bts $32, %rax; mov %rax, %dr7")
-CODE(lgdt_far, "push %rax; push %rax; movabs $0x8000000000000000, %rax;"
-               "mov %rax, 2(%rsp); movw $8, (%rsp); lgdt (%rsp)")
+CODE(lgdt_far, "sub $32, %rsp; sgdt 16(%rsp); movabs $0x8000000000000000, %rax;"
+               "mov %rax, 2(%rsp); movw $8, (%rsp); lgdt (%rsp);"
+               "lgdt 16(%rsp); add $32, %rsp")
 CODE(ltr_null, "xor %eax, %eax; ltr %ax")
 CODE(cr4_pcide, "mov %cr3, %rcx; mov %rcx, %rax; or $1, %al; mov %rax, %cr3;"
                 "mov %cr4, %rax; bts $17, %rax; mov %rax, %cr4")

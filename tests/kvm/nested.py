@@ -10,6 +10,9 @@ libraries it needs, and what it shall boot: Debian's kernel for clouds
 (--inner), the test kernels of tests/guest, a boot sector. Where this machine
 itself offers kvm in full, the same runs here directly. Status 77: something
 that this needs is missing.
+
+That machine has one CPU. With several, QEMU 7.2 does not emulate AMD-V
+faithfully: docs/kvm.md, "Tests". Guests of several CPUs run on it all the same.
 """
 import argparse
 import hashlib
@@ -29,6 +32,8 @@ FIRMWARE = ['/usr/share/seabios/bios-256k.bin',
             '/usr/share/seabios/vgabios-stdvga.bin']
 # Says a letter on the serial line and ends the VM with status 11.
 BOOT_SECTOR = bytes.fromhex('baf803' 'b04b' 'ee' 'baf400' 'b005' 'ee' 'f4')
+# What Debian's kernel is told.
+LINUX = 'console=ttyS0 quiet panic=-1'
 
 
 class Missing(Exception):
@@ -96,12 +101,15 @@ def stripped(program, folder):
 
 
 class Job:
-    """engine None: words are all of Lodge's; 'kvm+jit': two guests at once."""
+    """engine None: words are all of Lodge's; 'kvm+jit': two guests at once.
+    shadow: with KVM's own page tables, where the CPU has nested ones."""
 
-    def __init__(self, name, words, check, files=(), engine='kvm'):
+    def __init__(self, name, words, check, files=(), engine='kvm',
+                 shadow=False):
         self.name, self.words, self.check = name, words, check
         self.files = list(files)
         self.engine = engine
+        self.shadow = shadow
 
     def command(self, lodge, engine):
         if self.engine is None:
@@ -112,15 +120,18 @@ class Job:
 # --- what is run ---
 
 
-def deviations(args, kernel):
+def deviations(args, kernel, shadow):
     """KVM's own and, in the nested machine, those of the CPU under it and of
-    both together."""
+    both together. What QEMU alone does not run is run."""
+    platforms = ['kvm']
+    if args.nested:
+        platforms += ['qemu', 'nested'] + (['shadow'] if shadow else [])
     rows = {}
-    for platform in ['kvm'] + (['qemu', 'nested'] if args.nested else []):
+    for platform in platforms:
         rows.update(guest_tests().deviations(argparse.Namespace(
             kernel=kernel, engine=platform,
             deviations=os.path.join(args.expect, '..', 'deviations.txt'))))
-    return rows
+    return {check: why for check, why in rows.items() if check != '*'}
 
 
 def kernel_jobs(args):
@@ -132,11 +143,10 @@ def kernel_jobs(args):
         kernel = os.path.join(args.kernels, name + '.elf')
         if not os.path.exists(kernel):
             raise Missing(f'{kernel} is not built')
-        if '*' in deviations(args, kernel):
-            continue
+        shadow = name in SHADOW
 
-        def check(status, text, name=name, kernel=kernel):
-            skip = deviations(args, kernel)
+        def check(status, text, name=name, kernel=kernel, shadow=shadow):
+            skip = deviations(args, kernel, shadow)
             with open(os.path.join(args.expect, name + '.txt'),
                       encoding='ascii') as f:
                 want = run.relevant(f.read(), skip)
@@ -150,22 +160,31 @@ def kernel_jobs(args):
         jobs.append(Job(f'{name}-c{cpus}',
                         ['-c', str(cpus), '-m', '64M', '--kernel',
                          'FILE:' + kernel, '--debug-exit', '--no-reboot',
-                         '--timeout', '60'], check, [kernel]))
+                         '--timeout', '60'], check, [kernel],
+                        shadow=shadow))
     return jobs
+
+
+def linux(args):
+    return [os.path.join(args.inner, 'vmlinuz'),
+            os.path.join(args.guest, 'inner')]
+
+
+def linux_words(args, cpus, *append):
+    kernel, initrd = linux(args)
+    return ['-c', str(cpus), '-m', '256M', '--kernel', 'FILE:' + kernel,
+            '--initrd', 'FILE:' + initrd, '--append',
+            ' '.join(append or [LINUX]),
+            '--timeout', '200']
+
+
+def linux_job(args, name, words, check, files=(), engine='kvm'):
+    return Job(name, words, check, linux(args) + list(files), engine)
 
 
 def linux_jobs(args):
     """Debian's kernel for clouds to its init."""
-    kernel = os.path.join(args.inner, 'vmlinuz')
-    initrd = os.path.join(args.guest, 'inner')
     jobs = []
-
-    def words(cpus):
-        return ['-c', str(cpus), '-m', '256M', '--kernel', 'FILE:' + kernel,
-                '--initrd', 'FILE:' + initrd, '--append',
-                'console=ttyS0 quiet panic=-1', '--no-reboot', '--timeout',
-                '200']
-
     for cpus in (1, 2):
         def check(status, text, cpus=cpus):
             if f'inner init: {cpus} CPUs' not in text or status != 0:
@@ -174,9 +193,13 @@ def linux_jobs(args):
                 return f'another clock: {text[-500:]}'
             return None
 
-        jobs.append(Job(f'linux-c{cpus}', words(cpus), check,
-                        [kernel, initrd]))
+        jobs.append(linux_job(args, f'linux-c{cpus}', linux_words(
+            args, cpus) + ['--no-reboot'], check))
+    return jobs
 
+
+def disk_jobs(args):
+    """It reads a disk, and is reset."""
     disk = os.path.join(args.tmp, 'disk.img')
     data = bytes((n * n >> 7 & 255) for n in range(1 << 20))
     with open(disk, 'wb') as f:
@@ -187,43 +210,35 @@ def linux_jobs(args):
             return f'status {status}: {text[-1500:]}'
         return None
 
-    w = words(1)
-    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.disk=2'
-    jobs.append(Job('disk', w + ['--disk', 'FILE:' + disk], read,
-                    [kernel, initrd, disk]))
-
-    def reboot(status, text):
-        if status or text.count('inner init') != 2:
-            return f'status {status}: {text[-1500:]}'
-        return None
-
-    w = words(2)
-    w[w.index('console=ttyS0 quiet panic=-1')] += ' lodge.reboot'
-    w.remove('--no-reboot')
     again = os.path.join(args.tmp, 'again.img')
     with open(again, 'wb') as f:
         f.truncate(1 << 20)
-    jobs.append(Job('reboot', w + ['--disk', 'FILE:' + again], reboot,
-                    [kernel, initrd, again]))
+    return [
+        linux_job(args, 'disk', linux_words(args, 1, LINUX, 'lodge.disk=2') +
+                  ['--no-reboot', '--disk', 'FILE:' + disk], read, [disk]),
+        linux_job(args, 'reboot', linux_words(args, 2, LINUX, 'lodge.reboot') +
+                  ['--disk', 'FILE:' + again], twice, [again])]
 
-    def beside(status, text):
-        if status or text.count('inner init') != 2:
-            return f'status {status}: {text[-1500:]}'
-        return None
 
-    jobs.append(Job('beside', words(1), beside, [kernel, initrd],
-                    engine='kvm+jit'))
+def twice(status, text):
+    if status or text.count('inner init') != 2:
+        return f'status {status}: {text[-1500:]}'
+    return None
 
+
+def other_jobs(args):
+    """Two guests beside each other; one that takes Lodge for Hyper-V."""
     def hyperv(status, text):
         if 'inner init' not in text or 'Microsoft Hyper-V' not in text:
             return f'status {status}: {text[-1500:]}'
         return None
 
-    w = words(1)
-    w[w.index('console=ttyS0 quiet panic=-1')] = 'console=ttyS0 panic=-1'
-    jobs.append(Job('hyperv', w + ['--cpu', 'host,+hyperv'], hyperv,
-                    [kernel, initrd]))
-    return jobs
+    return [
+        linux_job(args, 'beside', linux_words(args, 1) + ['--no-reboot'],
+                  twice, engine='kvm+jit'),
+        linux_job(args, 'hyperv', linux_words(
+            args, 1, 'console=ttyS0 panic=-1') +
+            ['--no-reboot', '--cpu', 'host,+hyperv'], hyperv)]
 
 
 def bios_jobs(args):
@@ -268,9 +283,14 @@ KERNELS = [
     ('tasks', [1]), ('smc', [1]), ('escape', [1]), ('apic', [1]),
     ('timer', [1]), ('smp', [4]),
 ]
+# These need their control registers looked at, as KVM does when the page tables
+# that the CPU uses are its own; where the guest's are used, TCG takes values
+# that no CPU takes, and cannot enter the guest again.
+SHADOW = {'strict', 'modes', 'paging32'}
+SHADOW_PAGING = ['rmmod kvm_amd', 'insmod /lib/modules/kvm-amd.ko npt=0']
 TESTS = {
-    'linux': [engine_jobs, linux_jobs],
-    'kernels': [kernel_jobs, bios_jobs],
+    'guests': [engine_jobs, linux_jobs, kernel_jobs, bios_jobs],
+    'more': [disk_jobs, other_jobs],
 }
 
 
@@ -279,7 +299,11 @@ TESTS = {
 
 def script(jobs):
     lines = []
-    for j in jobs:
+    shadow = False
+    for j in sorted(jobs, key=lambda j: j.shadow):
+        if j.shadow and not shadow:
+            lines += SHADOW_PAGING
+            shadow = True
         words = ['/' + files_name(w[5:]) if w.startswith('FILE:') else w
                  for w in j.command('./lodge', 'kvm')]
         quoted = ' '.join("'" + w + "'" for w in words)
@@ -319,7 +343,7 @@ def initramfs(args, jobs):
 
 def machine(args, initrd):
     return ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', args.cpu, '-smp',
-            '2', '-m', '1536', '-display', 'none', '-nodefaults', '-serial',
+            '1', '-m', '1536', '-display', 'none', '-nodefaults', '-serial',
             'stdio', '-monitor', 'none', '-no-reboot', '-kernel',
             os.path.join(args.guest, 'vmlinuz'), '-initrd', initrd, '-append',
             'console=ttyS0 quiet tsc=reliable panic=-1']
