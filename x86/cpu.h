@@ -136,6 +136,12 @@ struct cpu {
     uint32_t mode_key;   /* enum cpu_mode bits: part of every block's key */
     struct tlb_entry *tlb; /* the current mode's, TLB_SIZE entries */
     uint8_t tlb_mode;      /* enum tlb_mode */
+    /*
+     * Not for 64-bit code: an access of n bytes at an offset needs no look at
+     * the segment if offset + n is not beyond this; 0: always look. Indexed
+     * by write, segment.
+     */
+    uint64_t seg_end[2][6];
     bool has_breakpoints;      /* DR7 enables any data or I/O breakpoint */
     bool has_code_breakpoints; /* DR7 enables any instruction breakpoint */
     bool access_borrowed;      /* mode_key and tlb are not those of s: see
@@ -215,6 +221,8 @@ enum cpu_mode {
     MODE_TF = 1 << 16,  /* single-step: blocks of one instruction */
     MODE_IOPL = 3 << 17, /* in virtual-8086 mode only */
     MODE_PG = 1 << 19,
+    MODE_64K = 1 << 20, /* not flat, but CS can be read, and SS, DS and ES be
+                           read and written, up to offset FFFFh at least */
 };
 
 static inline bool in_code64(const struct cpu *c)
@@ -236,6 +244,12 @@ static inline bool in_protected(const struct cpu *c)
 static inline bool in_vm86(const struct cpu *c)
 {
     return c->mode_key & MODE_VM86;
+}
+
+/* The linear address of code at rip. */
+static inline gva_t x86_fetch_address(const struct cpu *c, uint64_t rip)
+{
+    return in_code64(c) ? rip : (uint32_t)(rip + c->s.seg[CS].base);
 }
 
 static inline uint64_t insn_rip(const struct cpu *c, const struct insn *i)
@@ -298,7 +312,7 @@ void x86_io_check(struct cpu *c, uint16_t port, unsigned n);
 
 /* --- x86/mode.c --- */
 /* Recomputes mode_key, cpl, tlb_mode and what else follows from s. After any
-   change of CR0, CR4, EFER, XCR0, CS, SS, DS, ES, CPL, TF, AC, VM, DR7. */
+   change of CR0, CR4, EFER, XCR0, a segment, CPL, TF, AC, VM, DR7. */
 void x86_mode_changed(struct cpu *c);
 /* The state after power-on or INIT (SDM 10.1.1, table 10-1). */
 void x86_reset(struct cpu *c, bool init);

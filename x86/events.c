@@ -44,10 +44,8 @@ static void take_outer(struct cpu *c, uint32_t events)
 
 static void take_debug_trap(struct cpu *c)
 {
-    gva_t linear = c->s.rip;
+    gva_t linear = x86_fetch_address(c, c->s.rip);
 
-    if (!in_code64(c))
-        linear = (uint32_t)(linear + c->s.seg[CS].base);
     c->exc = (struct x86_exception){
         .vector = EXC_DB,
         .dr6 =

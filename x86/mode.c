@@ -29,6 +29,39 @@ static bool all_flat(const struct x86_state *s)
            is_flat(&s->seg[ES], FLAT_DATA_MASK, FLAT_DATA);
 }
 
+/* What of a segment needs no look at it: cpu->seg_end. */
+static uint64_t end_of(const struct x86_seg *s, bool typed, bool write)
+{
+    enum {
+        DATA_MASK = SEG_UNUSABLE | SEG_S | SEG_CODE | SEG_DOWN,
+        CODE_MASK = SEG_UNUSABLE | SEG_S | SEG_CODE
+    };
+    /* Of data WRITE and of code READ, which are the same bit. */
+    bool data = (s->attr & DATA_MASK) == SEG_S;
+    bool code = (s->attr & CODE_MASK) == (SEG_S | SEG_CODE);
+
+    if (!data && !code)
+        return 0;
+    if (typed && (data ? write && !(s->attr & SEG_WRITE)
+                       : write || !(s->attr & SEG_READ)))
+        return 0;
+    return s->limit == 0xffffffff ? UINT64_MAX : s->limit + 1ull;
+}
+
+static uint32_t set_segment_ends(struct cpu *c, uint32_t key)
+{
+    enum { ROOM = 0x10000 };
+    bool typed = (key & (MODE_PE | MODE_VM86)) == MODE_PE, roomy = true;
+
+    for (unsigned n = ES; n <= GS; n++) {
+        for (unsigned write = 0; write < 2; write++)
+            c->seg_end[write][n] = end_of(&c->s.seg[n], typed, write);
+        if (n <= DS)
+            roomy &= c->seg_end[n != CS][n] >= ROOM;
+    }
+    return roomy && !(key & MODE_FLAT) ? MODE_64K : 0;
+}
+
 /* Modes of code and stack. */
 static uint32_t key_of_segments(const struct x86_state *s)
 {
@@ -131,6 +164,8 @@ void x86_mode_changed(struct cpu *c)
     key |= s->cr0 & CR0_PG ? MODE_PG : 0;
     set_breakpoints(c);
     key |= s->rflags & FLAG_TF ? MODE_TF : 0;
+    if (!(key & MODE_CODE64))
+        key |= set_segment_ends(c, key);
     c->mode_key = key;
     c->access_borrowed = false;
     set_tlb(c, s->cpl);

@@ -76,7 +76,7 @@ static void take_second(struct fetch *f, uint8_t *to, unsigned n)
 
 /* --- decoding --- */
 
-static enum decode_mode decode_mode(uint32_t mode)
+enum decode_mode block_decode_mode(uint32_t mode)
 {
     if (mode & MODE_CODE64)
         return DECODE_64;
@@ -99,7 +99,7 @@ enum progress { GO_ON, LAST, NOT_THIS };
 /* Decodes the instruction at byte `at` of the block. */
 static enum progress decode_one(struct fetch *f, unsigned at, struct insn *i)
 {
-    enum decode_mode mode = decode_mode(f->b->mode);
+    enum decode_mode mode = block_decode_mode(f->b->mode);
     unsigned n = MIN(15, f->left - at);
     enum decode_result r;
     uint8_t bytes[16];
@@ -267,11 +267,24 @@ static bool jump_hits(const struct cpu *c, const struct jump *j, gva_t linear,
            j->tlb_generation == c->tlb_generation && block_is_fresh(j->block);
 }
 
+/* Is all of it inside CS? */
+static bool within_limit(const struct cpu *c, uint64_t bytes)
+{
+    uint64_t limit = c->s.seg[CS].limit, rip = c->s.rip;
+
+    return (c->mode_key & (MODE_CODE64 | MODE_FLAT)) ||
+           (rip <= limit && limit - rip >= bytes - 1);
+}
+
 struct block *block_recent(struct cpu *c)
 {
-    const struct jump *j = jump_at(c, c->s.rip);
+    gva_t linear = x86_fetch_address(c, c->s.rip);
+    const struct jump *j = jump_at(c, linear);
 
-    return jump_hits(c, j, c->s.rip, c->mode_key) ? j->block : NULL;
+    if (!jump_hits(c, j, linear, c->mode_key) ||
+        !within_limit(c, j->block->len))
+        return NULL;
+    return j->block;
 }
 
 static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)
@@ -292,16 +305,15 @@ static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)
 /* Where CS has a limit, every instruction's last byte must be inside it. */
 static struct block *find_limited(struct cpu *c, uint32_t mode)
 {
-    uint64_t limit = c->s.seg[CS].limit, rip = c->s.rip;
-    gva_t linear = (uint32_t)(rip + c->s.seg[CS].base);
+    gva_t linear = x86_fetch_address(c, c->s.rip);
     struct block *b;
 
-    if (rip > limit)
+    if (!within_limit(c, 1))
         x86_raise_gp0(c);
     b = find(c, linear, mode);
-    if (limit - rip < b->len - 1u && b->n > 1)
+    if (!within_limit(c, b->len) && b->n > 1)
         b = find(c, linear, mode | MODE_SINGLE);
-    if (limit - rip < b->len - 1u)
+    if (!within_limit(c, b->len))
         x86_raise_gp0(c);
     return b;
 }

@@ -76,10 +76,12 @@ struct block *block_find(struct cpu *c, bool single);
  * and run; NULL otherwise. Raises nothing.
  */
 struct block *block_after(struct cpu *c, const struct block *b);
-/* In flat modes: the block at s.rip if it was found lately; else NULL. */
+/* The block at s.rip if it was found lately; else NULL. */
 struct block *block_recent(struct cpu *c);
 void block_flush(struct interp_cpu *e);
 
+/* What bytes are decoded as in this mode. */
+enum decode_mode block_decode_mode(uint32_t mode);
 /* Is a block made of current bytes? Any thread. */
 bool block_is_fresh(const struct block *b);
 /* Does this function only raise (an instruction that cannot run)? */

@@ -61,9 +61,7 @@ void interp_run_single(struct cpu *c)
     struct block *b;
 
     if (c->has_code_breakpoints)
-        x86_code_breakpoint(c, in_code64(c)
-                                   ? c->s.rip
-                                   : (uint32_t)(c->s.rip + c->s.seg[CS].base));
+        x86_code_breakpoint(c, x86_fetch_address(c, c->s.rip));
     c->s.rflags &= ~(uint64_t)FLAG_RF;
     b = block_find(c, true);
     interp_run_block(c, b);

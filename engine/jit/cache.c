@@ -17,11 +17,12 @@ static struct jit_page **page_bucket(struct jit *j, gpa_t a)
 }
 
 struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
-                             uint32_t mode)
+                             uint32_t mode, uint64_t cs)
 {
     struct jit_block *b = *bucket(j, gpa, rip, mode);
 
-    while (b && (b->gpa != gpa || b->rip != rip || b->mode != mode))
+    while (b &&
+           (b->gpa != gpa || b->rip != rip || b->mode != mode || b->cs != cs))
         b = b->hash_next;
     return b;
 }
@@ -59,7 +60,7 @@ void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to)
 {
     /* An interrupt may have come between the branch and its target. */
     if (l->to || l->from->dead || to->dead || l->target != to->rip ||
-        l->mode != (to->mode & ~MODE_ALONE) ||
+        l->mode != (to->mode & ~MODE_ALONE) || l->from->cs != to->cs ||
         l->alone != !!(to->mode & MODE_ALONE))
         return;
     l->to = to;

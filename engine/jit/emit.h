@@ -150,6 +150,24 @@ static inline void e_mov(struct emit *e, unsigned to, unsigned from)
         e_rr(e, true, OP_MOV_STORE, from, to);
 }
 
+/* movzx to, from: of its low 16 bits */
+static inline void e_movzx16(struct emit *e, unsigned to, unsigned from)
+{
+    e_rex(e, false, to, 0, from);
+    e8(e, 0x0f);
+    e8(e, 0xb7);
+    e8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+}
+
+/* mov to, from as n bytes of a general register are written */
+static inline void e_mov_part(struct emit *e, unsigned n, unsigned to,
+                              unsigned from)
+{
+    if (n == 2)
+        e8(e, 0x66);
+    e_rr(e, n == 8, OP_MOV_STORE, from, to);
+}
+
 static inline void e_load(struct emit *e, unsigned to, unsigned base,
                           int32_t disp)
 {

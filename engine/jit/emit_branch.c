@@ -1,4 +1,4 @@
-/* Branches and the stack, 64-bit code; divisions. */
+/* Branches and the stack; divisions. */
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 #include "x86/reencode.h"
@@ -21,7 +21,7 @@ static void link_saving(struct trans *t, uint64_t target, bool save)
     l->patch = t->e->p - 4;
     l->target = target;
     l->mode = t->next_mode;
-    l->same_page = !((target ^ t->rip) & PAGE_MASK);
+    l->same_page = is_on_page(t, target);
     s->link = l;
     s->target = target;
 }
@@ -77,8 +77,15 @@ void emit_dispatch(struct trans *t, uint32_t mode, const struct jit_insn *ji)
 {
     struct emit *e = t->e;
 
+    unsigned index = S0;
+
     e_mov_imm(e, S2, ji ? (size_t)((const uint8_t *)ji - t->j->meta) : 0);
-    emit_pext(e, S1, S0, J_OFF(target_mask));
+    if (jit_is_segmented(mode)) { /* by the linear address */
+        e_load(e, S1, H_SP, base_of_segment(CS));
+        e_rx(e, false, OP_LEA_R, S1, S1, S0, 0, 0);
+        index = S1;
+    }
+    emit_pext(e, S1, index, J_OFF(target_mask));
     e_rex(e, false, 0, S1, H_SP); /* jmp [targets + S1 * 8] */
     e8(e, 0xff);
     e_modrm_sib(e, 4, H_SP, S1, 3, J_OFF(targets[jit_table(mode)]));
@@ -92,11 +99,22 @@ static void emit_indirect(struct trans *t, const struct insn *i)
 
 /* --- the stack --- */
 
-/* A memory operand that copies refuse too. */
-static bool far_from_flat(const struct trans *t, const struct insn *i)
+/* An operand size that pushes and pops have here, and no body is needed for. */
+static bool is_stack_size(const struct trans *t, unsigned n)
 {
-    return memory_operand(i) >= 0 &&
-           (i->asize == 2 || (!t->wide && i->seg >= FS));
+    return t->wide ? n == 8 : n == 2 || n == 4;
+}
+
+struct access at_stack(const struct trans *t, const struct insn *i,
+                       unsigned reg, int32_t disp, unsigned n)
+{
+    return (struct access){.i = i,
+                           .implied = true,
+                           .reg = (uint8_t)reg,
+                           .seg = SS,
+                           .asize = (uint8_t)t->stack,
+                           .disp = disp,
+                           .bytes = (uint8_t)n};
 }
 
 bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
@@ -104,36 +122,78 @@ bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
 {
     op_fn body = insn_opcode(i)->body;
     const struct operand *o = &i->opnd[0];
-    unsigned n = stack_bytes(t);
-    bool push = (body == op_call || body == op_call_ind) && i->osize == n;
+    unsigned n = i->osize;
+    bool push = body == op_call || body == op_call_ind;
 
-    if (body == op_push && i->osize == n &&
-        (o->kind == OPND_GPR ||
-         (o->kind == OPND_IMM && fits32((int64_t)i->imm)) ||
-         (o->kind == OPND_MEM && !far_from_flat(t, i))))
-        push = true;
-    else if (!push &&
-             !(body == op_pop && o->kind == OPND_GPR && o->size == n) &&
-             !(body == op_ret && i->osize == n))
+    if (!is_stack_size(t, n))
         return false;
-    *a = (struct access){.i = i,
-                         .stack = true,
-                         .reg = RSP,
-                         .disp = push ? -(int)n : 0,
-                         .bytes = (uint8_t)n,
-                         .write = push};
+    if (body == op_push && (o->kind == OPND_GPR || o->kind == OPND_MEM ||
+                            (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
+        push = true;
+    else if (!push && !(body == op_pop && o->kind == OPND_GPR) &&
+             body != op_ret)
+        return false;
+    /* The pointer moves, and then its low half is replaced. */
+    if (body == op_pop && o->reg == RSP && n < t->stack)
+        return false;
+    *a = at_stack(t, i, RSP, push ? -(int)n : 0, n);
+    a->write = push;
     *moves = push ? -(int)n : (int)n;
     return true;
 }
 
-static void load_place(struct trans *t, const struct place *p, unsigned to)
+/* A scratch register that p leaves. */
+unsigned spare(struct trans *t, const struct place *p)
 {
-    e_rx(t->e, t->wide, OP_MOV_LOAD, to, p->base, p->index, 0, p->disp);
+    uint8_t left[3];
+
+    free_scratch(p, left);
+    if (left[0] == S2)
+        group_drop_s2(t);
+    return left[0];
 }
 
-static void store_place(struct trans *t, const struct place *p, unsigned from)
+void move_place(struct trans *t, unsigned op, const struct place *p,
+                unsigned reg, unsigned n)
 {
-    e_rx(t->e, t->wide, OP_MOV_STORE, from, p->base, p->index, 0, p->disp);
+    if (n == 2)
+        e8(t->e, 0x66);
+    e_rx(t->e, n == 8, op, reg, p->base, p->index, 0, p->disp);
+}
+
+void load_place(struct trans *t, const struct place *p, unsigned to, unsigned n)
+{
+    if (n > 2) {
+        move_place(t, OP_MOV_LOAD, p, to, n);
+        return;
+    }
+    e_rex(t->e, false, to, p->index, p->base);
+    e8(t->e, 0x0f);
+    e8(t->e, 0xb7);
+    e_modrm_sib(t->e, to, p->base, p->index, 0, p->disp);
+}
+
+void store_place(struct trans *t, const struct place *p, unsigned from,
+                 unsigned n)
+{
+    move_place(t, OP_MOV_STORE, p, from, n);
+}
+
+/* mov [place], imm: of 2 or 4 bytes, or 4 sign-extended to 8 */
+static void store_imm(struct trans *t, const struct place *p, uint64_t v,
+                      unsigned n)
+{
+    if (n == 2)
+        e8(t->e, 0x66);
+    e_rex(t->e, n == 8, 0, p->index, p->base);
+    e8(t->e, 0xc7);
+    e_modrm_sib(t->e, 0, p->base, p->index, 0, p->disp);
+    if (n == 2) {
+        e8(t->e, v & 0xff);
+        e8(t->e, v >> 8 & 0xff);
+    } else {
+        e32(t->e, (uint32_t)v);
+    }
 }
 
 static struct place stack_place(struct trans *t, const struct insn *i,
@@ -147,9 +207,19 @@ static struct place stack_place(struct trans *t, const struct insn *i,
     return emit_access(t, &a, false);
 }
 
-static void move_rsp(struct trans *t, int32_t by)
+/* rSP = reg + by, as wide as the stack is. Clobbers S1. */
+static void set_rsp(struct trans *t, unsigned reg, int32_t by)
 {
-    e_rm(t->e, t->wide, OP_LEA_R, GUEST_RSP, GUEST_RSP, by);
+    unsigned to = t->stack == 2 ? S1 : GUEST_RSP;
+
+    e_rm(t->e, t->wide, OP_LEA_R, to, reg, by);
+    if (t->stack == 2)
+        e_mov_part(t->e, 2, GUEST_RSP, S1);
+}
+
+void move_rsp(struct trans *t, int32_t by)
+{
+    set_rsp(t, GUEST_RSP, by);
     group_moved(t, by);
 }
 
@@ -158,32 +228,30 @@ static bool emit_push(struct trans *t, const struct insn *i)
     const struct operand *o = &i->opnd[0];
     struct access a;
     struct place p;
+    unsigned n = i->osize;
     int32_t moves;
 
     if (!stack_access(t, i, &a, &moves))
         return false;
     if (o->kind == OPND_MEM) {
-        struct access from = {.i = i, .bytes = (uint8_t)stack_bytes(t)};
+        struct access from = {.i = i, .bytes = (uint8_t)n};
 
         p = emit_access(t, &from, false);
-        load_place(t, &p, S0);
+        load_place(t, &p, S0, n);
         e_store(t->e, H_SP, J_OFF(target), S0);
     }
     p = emit_access(t, &a, false);
     if (o->kind == OPND_MEM) {
-        unsigned v = t->wide ? S0 : S2; /* what the place leaves free */
+        unsigned v = spare(t, &p);
 
         e_load(t->e, v, H_SP, J_OFF(target));
-        store_place(t, &p, v);
-    } else if (o->kind == OPND_IMM) { /* mov [place], imm32 */
-        e_rex(t->e, t->wide, 0, p.index, p.base);
-        e8(t->e, 0xc7);
-        e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
-        e32(t->e, (uint32_t)i->imm);
+        store_place(t, &p, v, n);
+    } else if (o->kind == OPND_IMM) {
+        store_imm(t, &p, i->imm, n);
     } else {
-        store_place(t, &p, emit_get(t, o->reg, S0));
+        store_place(t, &p, emit_get(t, o->reg, S0), n);
     }
-    move_rsp(t, -(int32_t)stack_bytes(t));
+    move_rsp(t, moves);
     /* When the load missed, its body has done all: no group began. */
     if (o->kind == OPND_MEM)
         group_drop(t);
@@ -201,28 +269,28 @@ static bool emit_pop(struct trans *t, const struct insn *i)
     if (!stack_access(t, i, &a, &moves))
         return false;
     p = emit_access(t, &a, false);
-    load_place(t, &p, h >= 0 ? (unsigned)h : S0);
+    move_place(t, OP_MOV_LOAD, &p, h >= 0 ? (unsigned)h : S0, i->osize);
     if (h < 0)
         emit_put(t, o->reg, S0);
     if (o->reg == RSP)
         group_drop(t);
     else
-        move_rsp(t, (int32_t)stack_bytes(t));
+        move_rsp(t, moves);
     return true;
 }
 
 static bool emit_leave(struct trans *t, const struct insn *i)
 {
-    unsigned n = stack_bytes(t);
-    struct access a = {.i = i, .stack = true, .reg = RBP, .bytes = (uint8_t)n};
+    unsigned n = i->osize;
+    struct access a = at_stack(t, i, RBP, 0, n);
     struct place p;
 
-    if (i->osize != n)
+    if (!is_stack_size(t, n))
         return false;
     p = emit_access(t, &a, false);
-    load_place(t, &p, S0);
-    e_rm(t->e, t->wide, OP_LEA_R, GUEST_RSP, H_BP, (int32_t)n);
-    e_mov(t->e, H_BP, S0);
+    load_place(t, &p, S0, n);
+    set_rsp(t, H_BP, (int32_t)n);
+    e_mov_part(t->e, n, H_BP, S0);
     group_drop(t);
     return true;
 }
@@ -232,44 +300,50 @@ static void push_next(struct trans *t, const struct insn *i)
 {
     struct place p = stack_place(t, i, true);
 
-    if (!t->wide) { /* mov dword [place], imm32 */
-        e_rex(t->e, false, 0, p.index, p.base);
-        e8(t->e, 0xc7);
-        e_modrm_sib(t->e, 0, p.base, p.index, 0, p.disp);
-        e32(t->e, (uint32_t)next_rip(t, i));
+    if (!t->wide) {
+        store_imm(t, &p, next_rip(t, i), i->osize);
     } else {
         e_mov_imm(t->e, S0, next_rip(t, i));
-        store_place(t, &p, S0);
+        store_place(t, &p, S0, 8);
     }
-    move_rsp(t, -(int32_t)stack_bytes(t));
+    move_rsp(t, -(int32_t)i->osize);
 }
 
 /* --- branches --- */
 
-static bool canonical(const struct trans *t, uint64_t a)
+/* Where a direct branch goes; false: it faults. */
+static bool find_target(const struct trans *t, const struct insn *i,
+                        uint64_t *target)
 {
-    return !t->wide || (uint64_t)sign_extend(a, 48) == a;
+    uint64_t a = branch_target(t, i, next_rip(t, i));
+
+    *target = a;
+    return t->wide ? (uint64_t)sign_extend(a, 48) == a : a <= code_limit(t);
 }
 
-/* 16-bit operands would cut RIP. */
-static bool plain_branch(const struct trans *t, const struct insn *i)
+/* Of an indirect branch to S0; when it faults nothing has changed. */
+static void check_limit(struct trans *t, const struct insn *i)
 {
-    return t->wide || i->osize == 4;
+    uint32_t most = i->osize == 2 ? 0xffff : 0xffffffff;
+
+    if (t->wide || code_limit(t) >= most)
+        return;
+    e_rex(t->e, false, 0, 0, S0); /* cmp S0, imm32 */
+    e8(t->e, 0x81);
+    e8(t->e, 0xc0 | ALU_CMP << 3 | (S0 & 7));
+    e32(t->e, code_limit(t));
+    trans_stub(t, STUB_BODY_END, e_jcc_forward(t->e, 7))->insn =
+        trans_insn(t, i);
 }
 
-static bool emit_jcc(struct trans *t, const struct insn *i)
+/* To target on that condition of EFLAGS, else on. */
+static void branch_if(struct trans *t, unsigned cc, uint64_t target)
 {
-    uint64_t next = next_rip(t, i), target = as_rip(t, next + i->imm);
+    bool save = t->live_taken[t->k] && !t->in_slot;
     uint8_t *skip;
-    bool save;
 
-    if (!canonical(t, target) || !plain_branch(t, i))
-        return false;
-    if (!t->in_eflags)
-        flags_restore(t);
-    save = t->live_taken[t->k] && !t->in_slot;
     if (is_backward(t, target)) {
-        skip = e_jcc_forward(t->e, insn_cc(i) ^ 1);
+        skip = e_jcc_forward(t->e, cc ^ 1);
         if (save)
             flags_save(t);
         emit_jump(t, target);
@@ -277,25 +351,71 @@ static bool emit_jcc(struct trans *t, const struct insn *i)
         t->in_slot &= !save;
     } else {
         align_patch(t->e, 2);
-        e_jcc_forward(t->e, insn_cc(i));
+        e_jcc_forward(t->e, cc);
         link_saving(t, target, save);
     }
     if (!is_last(t))
-        return true;
+        return;
     if (t->live_end && !t->in_slot)
         flags_save(t);
     align_patch(t->e, 1);
     e_jmp_forward(t->e);
-    link_to(t, next);
+    link_to(t, next_rip(t, &t->insn[t->k]));
     t->ended = true;
+}
+
+static bool emit_jcc(struct trans *t, const struct insn *i)
+{
+    uint64_t target;
+
+    if (!find_target(t, i, &target))
+        return false;
+    if (!t->in_eflags)
+        flags_restore(t);
+    branch_if(t, insn_cc(i), target);
+    return true;
+}
+
+/* EFLAGS by the counter, rCX + by, in S0. */
+static void test_counter(struct trans *t, const struct insn *i, int32_t by)
+{
+    unsigned n = i->asize;
+
+    flags_yield(t, t->live[t->k]);
+    e_rm(t->e, n == 8, OP_LEA_R, S0, H_CX, by);
+    if (n == 2)
+        e8(t->e, 0x66);
+    e_rr(t->e, n == 8, 0x85, S0, S0); /* test */
+}
+
+static bool emit_jcxz(struct trans *t, const struct insn *i)
+{
+    uint64_t target;
+
+    if (!find_target(t, i, &target))
+        return false;
+    test_counter(t, i, 0);
+    branch_if(t, 4, target);
+    return true;
+}
+
+static bool emit_loop(struct trans *t, const struct insn *i)
+{
+    uint64_t target;
+
+    if (!find_target(t, i, &target))
+        return false;
+    test_counter(t, i, -1);
+    e_mov_part(t->e, i->asize, H_CX, S0);
+    branch_if(t, 5, target);
     return true;
 }
 
 static bool emit_jmp(struct trans *t, const struct insn *i)
 {
-    uint64_t target = as_rip(t, next_rip(t, i) + i->imm);
+    uint64_t target;
 
-    if (!canonical(t, target) || !plain_branch(t, i))
+    if (!find_target(t, i, &target))
         return false;
     emit_fallthrough(t, target);
     return true;
@@ -303,9 +423,9 @@ static bool emit_jmp(struct trans *t, const struct insn *i)
 
 static bool emit_call(struct trans *t, const struct insn *i)
 {
-    uint64_t target = as_rip(t, next_rip(t, i) + i->imm);
+    uint64_t target;
 
-    if (!canonical(t, target) || !plain_branch(t, i))
+    if (!find_target(t, i, &target) || !is_stack_size(t, i->osize))
         return false;
     push_next(t, i);
     flags_yield(t, t->live[t->k]);
@@ -318,21 +438,27 @@ static bool emit_call(struct trans *t, const struct insn *i)
 static void load_target(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
-    struct access a = {.i = i, .bytes = (uint8_t)stack_bytes(t), .ends = true};
+    struct access a = {.i = i, .bytes = o->size, .ends = true};
     struct place p;
 
     flags_yield(t, t->live[t->k]);
     if (o->kind == OPND_GPR) {
-        e_rr(t->e, t->wide, OP_MOV_STORE, emit_get(t, o->reg, S0), S0);
-        return;
+        unsigned from = emit_get(t, o->reg, S0);
+
+        if (o->size == 2)
+            e_movzx16(t->e, S0, from);
+        else
+            e_mov_part(t->e, o->size, S0, from);
+    } else {
+        p = emit_access(t, &a, false);
+        load_place(t, &p, S0, o->size);
     }
-    p = emit_access(t, &a, false);
-    load_place(t, &p, S0);
+    check_limit(t, i);
 }
 
 static bool emit_jmp_ind(struct trans *t, const struct insn *i)
 {
-    if (i->opnd[0].size != stack_bytes(t) || far_from_flat(t, i))
+    if (!is_stack_size(t, i->opnd[0].size))
         return false;
     load_target(t, i);
     emit_indirect(t, i);
@@ -341,7 +467,7 @@ static bool emit_jmp_ind(struct trans *t, const struct insn *i)
 
 static bool emit_call_ind(struct trans *t, const struct insn *i)
 {
-    if (i->opnd[0].size != stack_bytes(t) || far_from_flat(t, i))
+    if (!is_stack_size(t, i->opnd[0].size))
         return false;
     load_target(t, i);
     e_store(t->e, H_SP, J_OFF(target), S0);
@@ -357,12 +483,13 @@ static bool emit_ret(struct trans *t, const struct insn *i)
     unsigned extra = i->opnd[0].kind == OPND_IMM ? (uint16_t)i->imm : 0;
     struct place p;
 
-    if (i->osize != stack_bytes(t))
+    if (!is_stack_size(t, i->osize))
         return false;
-    p = stack_place(t, i, true);
     flags_yield(t, t->live[t->k]);
-    load_place(t, &p, S0);
-    move_rsp(t, (int32_t)(stack_bytes(t) + extra));
+    p = stack_place(t, i, true);
+    load_place(t, &p, S0, i->osize);
+    check_limit(t, i);
+    move_rsp(t, (int32_t)(i->osize + extra));
     emit_indirect(t, i);
     return true;
 }
@@ -388,7 +515,7 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
             (i->opnd[k].kind == OPND_GPR && i->opnd[k].reg != RAX &&
              i->opnd[k].reg != RDX))
             o = &i->opnd[k];
-    if (!o || (o->size != 4 && o->size != 8) || far_from_flat(t, i))
+    if (!o || (o->size != 4 && o->size != 8))
         return false;
     w = o->size == 8;
     if (o->kind == OPND_MEM) {
@@ -433,20 +560,18 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
 static bool emit_lea(struct trans *t, const struct insn *i)
 {
     const struct operand *o = &i->opnd[0];
-    struct insn flat = *i;
-    struct access a = {.i = &flat};
+    struct access a = {.i = i};
     int h = host_of(o->reg);
 
-    if ((o->size != 4 && o->size != 8) || i->asize == 2)
+    if (h < 0 && o->size == 2)
         return false;
-    flat.seg = DS;
     if (h >= 0 && o->size == 8) {
-        emit_linear(t, &a, 0, (unsigned)h);
+        emit_offset(t, &a, 0, (unsigned)h);
         return true;
     }
-    emit_linear(t, &a, 0, S0);
+    emit_offset(t, &a, 0, S0);
     if (h >= 0)
-        e_rr(t->e, false, OP_MOV_STORE, S0, (unsigned)h);
+        e_mov_part(t->e, o->size, (unsigned)h, S0);
     else {
         if (o->size == 4)
             e_rr(t->e, false, OP_MOV_STORE, S0, S0);
@@ -472,6 +597,13 @@ static bool emit_nop(struct trans *t, const struct insn *i)
     return true;
 }
 
+bool is_conditional(const struct insn *i)
+{
+    op_fn body = insn_opcode(i)->body;
+
+    return body == op_jcc || body == op_loop || body == op_jcxz;
+}
+
 static const struct {
     op_fn body;
     bool (*emit)(struct trans *t, const struct insn *i);
@@ -485,7 +617,8 @@ static const struct {
     {op_nop, emit_nop},           {op_movs, emit_movs},
     {op_stos, emit_stos},         {op_bt, emit_bit_string},
     {op_bts, emit_bit_string},    {op_btr, emit_bit_string},
-    {op_btc, emit_bit_string},
+    {op_btc, emit_bit_string},    {op_jcxz, emit_jcxz},
+    {op_loop, emit_loop},
 };
 
 bool emit_special(struct trans *t, const struct insn *i)

@@ -56,12 +56,7 @@ static bool looks_only(const struct trans *t, const struct insn *i)
     if (!feature_has(&t->j->host, (enum x86_feature)row->feature) ||
         !feature_has(&t->j->host, (enum x86_feature)row->feature2))
         return true;
-    /* 16-bit addresses; outside 64-bit code FS and GS have limits to check. */
-    if (mem && (i->asize == 2 || (!t->wide && i->seg >= FS)))
-        return true;
-    /* Code segments cannot be written. */
-    return mem && !t->wide && i->seg == CS &&
-           (writes_operand(row, 0) || writes_operand(row, 1));
+    return false;
 }
 
 bool copy_refused(const struct trans *t, const struct insn *i)
@@ -128,7 +123,7 @@ struct copy {
 };
 
 /* Scratch registers that the place of the memory operand leaves. */
-static unsigned free_scratch(const struct place *p, uint8_t *out)
+unsigned free_scratch(const struct place *p, uint8_t *out)
 {
     static const uint8_t all[] = {S0, S1, S2};
     unsigned n = 0;
@@ -223,6 +218,11 @@ static void note_fip(struct trans *t, const struct insn *i)
         e_modrm_disp(t->e, 0, H_SP, J_OFF(fip) + 4 * half);
         e32(t->e, (uint32_t)(rip >> 32 * half));
     }
+    if (t->wide ||
+        feature_has(&t->cpu->ic.cpu.model->features, FEAT_ZERO_FCS_FDS))
+        return;
+    load_selector(t, S0, CS);
+    e_rm(t->e, false, OP_MOV_STORE, S0, H_SP, J_OFF(fip) + 4);
 }
 
 static void emit_planned(struct trans *t, const struct copy *c)

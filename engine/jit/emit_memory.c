@@ -9,8 +9,8 @@
 
 static bool has_fixed_address(const struct access *a)
 {
-    return !a->stack && (a->i->base == REG_RIP ||
-                         (a->i->base == REG_NONE && a->i->index == REG_NONE));
+    return !a->implied && (a->i->base == REG_RIP ||
+                           (a->i->base == REG_NONE && a->i->index == REG_NONE));
 }
 
 static uint64_t fixed_address(const struct trans *t, const struct insn *i)
@@ -24,25 +24,50 @@ static uint64_t fixed_address(const struct trans *t, const struct insn *i)
     return i->asize == 8 ? a : (uint32_t)a;
 }
 
+static unsigned segment_of(const struct access *a)
+{
+    return a->implied ? a->seg : a->i->seg;
+}
+
+static unsigned address_bytes(const struct access *a)
+{
+    return a->implied ? a->asize : a->i->asize;
+}
+
+/* Does its segment have a base? Only 64-bit code has none of a limit then. */
+static bool has_base(const struct trans *t, const struct access *a)
+{
+    unsigned seg = segment_of(a);
+
+    if (seg >= FS || jit_is_segmented(t->mode))
+        return true;
+    return !t->wide && seg == CS && a->write; /* to be refused */
+}
+
+/* The segment, where groups must tell them apart. */
+static uint8_t group_segment(const struct trans *t, const struct access *a)
+{
+    return has_base(t, a) ? (uint8_t)segment_of(a) : NO_BASE;
+}
+
 /* [base + disp] with nothing more: what groups and short places are for. */
 static bool is_simple(const struct trans *t, const struct access *a)
 {
-    if (!t->wide)
-        return false;
-    if (a->stack)
+    if (a->implied)
         return true;
-    return a->i->base < 16 && a->i->index == REG_NONE && a->i->seg < FS &&
-           a->i->asize == 8;
+    if (a->i->base >= 16 || a->i->index != REG_NONE)
+        return false;
+    return !t->wide || (a->i->seg < FS && a->i->asize == 8);
 }
 
 static unsigned base_of(const struct access *a)
 {
-    return a->stack ? a->reg : a->i->base;
+    return a->implied ? a->reg : a->i->base;
 }
 
 static int32_t disp_of(const struct access *a)
 {
-    return a->stack ? a->disp : a->i->disp;
+    return a->implied ? a->disp : a->i->disp;
 }
 
 static void linear_scaled(struct trans *t, const struct insn *i, int32_t disp,
@@ -64,28 +89,85 @@ static void linear_scaled(struct trans *t, const struct insn *i, int32_t disp,
     e_rx(e, wide, OP_LEA_R, to, base, index, i->scale, disp);
 }
 
-void emit_linear(struct trans *t, const struct access *a, int32_t more,
+void emit_offset(struct trans *t, const struct access *a, int32_t more,
                  unsigned to)
 {
     struct emit *e = t->e;
     const struct insn *i = a->i;
+    unsigned n = address_bytes(a);
 
     if (has_fixed_address(a)) {
-        e_mov_imm(e, to, fixed_address(t, i) + (uint64_t)(int64_t)more);
-    } else if (a->stack || i->index == REG_NONE) {
+        uint64_t at = fixed_address(t, i) + (uint64_t)(int64_t)more;
+
+        e_mov_imm(e, to, n == 2 ? (uint16_t)at : at);
+        return;
+    }
+    if (a->implied || i->index == REG_NONE) {
         unsigned base = emit_get(t, base_of(a), S0);
 
-        e_rm(e, a->stack ? t->wide : i->asize == 8, OP_LEA_R, to, base,
-             disp_of(a) + more);
+        e_rm(e, n == 8, OP_LEA_R, to, base, disp_of(a) + more);
     } else {
         linear_scaled(t, i, i->disp + more, to);
     }
-    if (a->stack || i->seg < FS)
+    if (n == 2)
+        e_movzx16(e, to, to);
+}
+
+void emit_linear(struct trans *t, const struct access *a, int32_t more,
+                 unsigned to)
+{
+    emit_offset(t, a, more, to);
+    if (!has_base(t, a))
         return;
-    e_load(e, S1, H_SP,
-           C_OFF(s.seg) + (int)sizeof(struct x86_seg) * i->seg +
-               (int)offsetof(struct x86_seg, base));
-    e_rx(e, true, OP_LEA_R, to, to, S1, 0, 0);
+    e_load(t->e, S1, H_SP, base_of_segment(segment_of(a)));
+    e_rx(t->e, t->wide, OP_LEA_R, to, to, S1, 0, 0);
+}
+
+/* --- limits: outside 64-bit code --- */
+
+/* Are all offsets of 16 bits known to be inside? */
+static bool is_roomy(const struct trans *t, unsigned seg, bool write)
+{
+    return (t->mode & MODE_64K) && seg < FS && (seg != CS || !write);
+}
+
+/*
+ * Compares, so that "above" is beyond the end of the segment: S0 is the
+ * offset of span bytes. False: that cannot be. Clobbers S1.
+ */
+static bool compare_end(struct trans *t, const struct access *a, unsigned span,
+                        bool write)
+{
+    unsigned seg = segment_of(a);
+    int32_t end = C_OFF(seg_end) + 8 * (int)(write * 6 + seg);
+
+    if (address_bytes(a) == 2 && is_roomy(t, seg, write)) {
+        if (span > 1)
+            e_alu_imm(t->e, false, ALU_CMP, S0, 0x10000 - (int32_t)span);
+        return span > 1;
+    }
+    e_rm(t->e, true, OP_LEA_R, S1, S0, (int32_t)span);
+    e_rm(t->e, true, 0x3b, S1, H_SP, end); /* cmp */
+    return true;
+}
+
+/*
+ * S0 = the linear address of a + lo; elsewhere if its segment ends before, or,
+ * of a group, if that wraps: its addend has the base in it.
+ */
+static void checked_linear(struct trans *t, const struct access *a, int32_t lo,
+                           unsigned span, bool write, bool group)
+{
+    enum stub_kind kind = group     ? STUB_ALONE
+                          : a->ends ? STUB_BODY_END
+                                    : STUB_BODY;
+
+    emit_offset(t, a, lo, S0);
+    if (compare_end(t, a, span, write))
+        trans_stub(t, kind, e_jcc_forward(t->e, 7))->insn = trans_insn(t, a->i);
+    e_rm(t->e, false, 0x03, S0, H_SP, base_of_segment(segment_of(a))); /* add */
+    if (group)
+        trans_stub(t, kind, e_jcc_forward(t->e, 2))->insn = trans_insn(t, a->i);
 }
 
 /* --- the probe --- */
@@ -107,7 +189,7 @@ static unsigned align_of(const struct access *a)
 /* The register that has a + lo: its base, where that is all, or S0. */
 static unsigned lowest(struct trans *t, const struct access *a, int32_t lo)
 {
-    if (is_simple(t, a) && disp_of(a) + lo == 0)
+    if (t->wide && is_simple(t, a) && disp_of(a) + lo == 0)
         return emit_get(t, base_of(a), S0);
     emit_linear(t, a, lo, S0);
     return S0;
@@ -159,11 +241,11 @@ static struct jit_insn *finish_probe(struct trans *t, struct stub *s,
 
 /*
  * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
- * clobbered, and EFLAGS.
+ * clobbered, and EFLAGS. keep: S2 = the address.
  */
 static struct jit_insn *emit_probe(struct trans *t, const struct access *a,
                                    int32_t lo, unsigned span, bool write,
-                                   unsigned to)
+                                   unsigned to, bool keep)
 {
     struct emit *e = t->e;
     unsigned align = align_of(a);
@@ -172,9 +254,16 @@ static struct jit_insn *emit_probe(struct trans *t, const struct access *a,
     struct stub *s;
     unsigned at;
 
-    at = lowest(t, a, lo);
+    if (!t->wide && has_base(t, a)) {
+        checked_linear(t, a, lo, span, write, !keep);
+        at = S0;
+    } else {
+        at = lowest(t, a, lo);
+    }
     e_rorx(e, S1, at, PAGE_SHIFT - 5);
     e_alu_imm(e, false, ALU_AND, S1, (int32_t)((TLB_SIZE - 1) << 5));
+    if (keep)
+        e_mov(e, S2, at);
     e_mov(e, S0, at);
     s = trans_stub(
         t, STUB_MEMORY,
@@ -199,7 +288,8 @@ static bool emit_fixed(struct trans *t, const struct access *a, bool restore,
     int32_t entry = tlb_offset(t) + (int)(slot * sizeof(struct tlb_entry));
     const uint8_t *retry = emit_here(e);
 
-    if (a->i->seg >= FS || (at & a->align) || at - page + a->bytes > PAGE_SIZE)
+    if (has_base(t, a) || a->i->asize == 2 || (at & a->align) ||
+        at - page + a->bytes > PAGE_SIZE)
         return false;
     e_mov_imm(e, S0, page);
     e_rm(e, true, 0x39, S0, H_SP, entry + tag_offset(a->write)); /* cmp */
@@ -218,9 +308,15 @@ static bool emit_fixed(struct trans *t, const struct access *a, bool restore,
 
 void group_moved(struct trans *t, int32_t by)
 {
-    for (unsigned n = 0; n < GROUPS; n++)
-        if (t->group[n].base == RSP)
-            t->group[n].moved += by;
+    for (unsigned n = 0; n < GROUPS; n++) {
+        struct group *g = &t->group[n];
+
+        if (g->base == RSP)
+            g->moved += by;
+        /* Only the low half moves, and the addresses have all of it. */
+        if (g->base == RSP && g->asize != t->stack)
+            g->active = false;
+    }
 }
 
 void group_drop(struct trans *t)
@@ -235,13 +331,13 @@ void group_drop_s2(struct trans *t)
 }
 
 /* ADD or SUB of rsp and a constant. */
-static bool moves_rsp(const struct insn *i, int32_t *by)
+static bool moves_rsp(const struct trans *t, const struct insn *i, int32_t *by)
 {
     op_fn body = insn_opcode(i)->body;
     const struct operand *o = i->opnd;
 
     if ((body != op_add && body != op_sub) || o[0].kind != OPND_GPR ||
-        o[0].reg != RSP || o[0].size != 8 || o[1].kind != OPND_IMM ||
+        o[0].reg != RSP || o[0].size != t->stack || o[1].kind != OPND_IMM ||
         (int64_t)i->imm < -2048 || (int64_t)i->imm > 2048)
         return false;
     *by = body == op_add ? (int32_t)i->imm : -(int32_t)i->imm;
@@ -256,7 +352,7 @@ void group_after(struct trans *t, const struct insn *i)
 
     if (stack_access(t, i, &a, &moves)) {
         written &= ~(1u << RSP); /* group_moved() was told */
-    } else if (moves_rsp(i, &moves)) {
+    } else if (moves_rsp(t, i, &moves)) {
         group_moved(t, moves);
         return;
     }
@@ -295,6 +391,15 @@ static bool keeps_addend(const struct trans *t, const struct insn *i)
     return !copy_refused(t, i) || body == op_lea || body == op_nop;
 }
 
+/* Are a's addresses made as those in g? */
+static bool same_space(const struct trans *t, const struct group *g,
+                       const struct access *a)
+{
+    return base_of(a) == g->base &&
+           (t->wide ||
+            (address_bytes(a) == g->asize && group_segment(t, a) == g->seg));
+}
+
 /*
  * Looks ahead from the access at hand for others that could share its check.
  * False when there are none.
@@ -308,6 +413,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
 
     *g = (struct group){.active = true,
                         .base = (uint8_t)base,
+                        .seg = group_segment(t, first),
+                        .asize = (uint8_t)address_bytes(first),
                         .lo = disp_of(first),
                         .hi = disp_of(first) + first->bytes,
                         .write = first->write};
@@ -318,8 +425,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
 
         if (interp_raises(i->fn))
             break;
-        if (groupable(t, i, &a, &moves) && base_of(&a) == base && !a.align &&
-            (k > t->k || a.stack != first->stack)) {
+        if (groupable(t, i, &a, &moves) && same_space(t, g, &a) && !a.align &&
+            (k > t->k || a.implied != first->implied)) {
             int32_t lo = moved + disp_of(&a), hi = lo + a.bytes;
 
             if (branched && a.write && !g->write)
@@ -335,7 +442,8 @@ static bool plan_group(const struct trans *t, const struct access *first,
         } else if (!moves && k > t->k && !keeps_addend(t, i)) {
             break;
         }
-        if (base == RSP && (moves || moves_rsp(i, &moves)))
+        if (base == RSP && g->asize == t->stack &&
+            (moves || moves_rsp(t, i, &moves)))
             moved += moves;
         else if (written_gprs(i) >> base & 1)
             break;
@@ -343,11 +451,12 @@ static bool plan_group(const struct trans *t, const struct access *first,
     return shared > 0;
 }
 
-static bool covers(const struct group *g, const struct access *a)
+static bool covers(const struct trans *t, const struct group *g,
+                   const struct access *a)
 {
     int32_t at = disp_of(a) + g->moved;
 
-    return g->active && base_of(a) == g->base && at >= g->lo &&
+    return g->active && same_space(t, g, a) && at >= g->lo &&
            at + a->bytes <= g->hi && (!a->write || g->write);
 }
 
@@ -358,14 +467,19 @@ static unsigned covered(const struct trans *t, const struct access *a)
 
     if (!is_simple(t, a) || a->align)
         return GROUPS;
-    while (n < GROUPS && !covers(&t->group[n], a))
+    while (n < GROUPS && !covers(t, &t->group[n], a))
         n++;
     return n;
 }
 
+/* addend: not S0 */
 static struct place simple_place(struct trans *t, const struct access *a,
                                  unsigned addend)
 {
+    if (!t->wide) {
+        emit_offset(t, a, 0, S0);
+        return (struct place){S0, (uint8_t)addend, 0};
+    }
     return (struct place){(uint8_t)emit_get(t, base_of(a), S0), (uint8_t)addend,
                           disp_of(a)};
 }
@@ -396,9 +510,11 @@ static unsigned begin_group(struct trans *t, const struct access *a,
     if (n == GROUPS) /* of those in memory, in turn */
         n = 1 + t->k % (GROUPS - 1);
     to = n ? S1 : S2;
-    ji = emit_probe(t, a, g->lo - disp_of(a), span, g->write, to);
+    ji = emit_probe(t, a, g->lo - disp_of(a), span, g->write, to, false);
     ji->span = (uint16_t)span;
     ji->group_write = g->write;
+    if (g->seg != NO_BASE) /* add */
+        e_rm(t->e, true, 0x03, to, H_SP, base_of_segment(g->seg));
     if (n)
         e_store(t->e, H_SP, addend_slot(n), to);
     t->group[n] = *g;
@@ -407,6 +523,10 @@ static unsigned begin_group(struct trans *t, const struct access *a,
 
 static bool may_share(const struct trans *t, const struct access *a)
 {
+    /* Those beyond 64 KB would not be where a + lo says. */
+    if (!t->wide && address_bytes(a) == 2 && has_base(t, a) &&
+        !is_roomy(t, segment_of(a), true))
+        return false;
     return is_simple(t, a) && !a->align && !is_masked(a->i) && TLB_SIZE > 1 &&
            !(t->mode & MODE_ALONE);
 }
@@ -434,19 +554,23 @@ struct place emit_access(struct trans *t, const struct access *a, bool restore)
             flags_restore(t);
         return simple_place(t, a, addend);
     }
-    emit_probe(t, a, 0, a->bytes, a->write, S1);
+    if (!t->wide)
+        group_drop_s2(t);
+    emit_probe(t, a, 0, a->bytes, a->write, S1, !t->wide);
     if (restore)
         flags_restore(t);
+    if (!t->wide)
+        return (struct place){S2, S1, 0};
     if (short_form)
         return simple_place(t, a, S1);
     /* The probe consumed the address: once more, keeping the addend. */
-    if (!a->stack && a->i->index < 16 && host_of(a->i->index) < 0) {
+    if (!a->implied && a->i->index < 16 && host_of(a->i->index) < 0) {
         group_drop_s2(t);
         e_mov(t->e, S2, S1);
         emit_linear(t, a, 0, S0);
         return (struct place){S0, S2, 0};
     }
-    if (!a->stack && a->i->seg >= FS) {
+    if (!a->implied && a->i->seg >= FS) {
         group_drop_s2(t);
         e_mov(t->e, S2, S1);
         emit_linear(t, a, 0, S0);

@@ -5,22 +5,34 @@
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 
-static bool emit_from_sreg(struct trans *t, const struct insn *i)
+void load_selector(struct trans *t, unsigned to, unsigned seg)
 {
-    const struct operand *o = &i->opnd[0];
-    int h = host_of(o->reg);
-    unsigned to = h >= 0 ? (unsigned)h : S0;
-
-    if (o->kind != OPND_GPR || (o->size != 4 && o->size != 8))
-        return false;
     e_rex(t->e, false, to, 0, H_SP); /* movzx to, word [sel] */
     e8(t->e, 0x0f);
     e8(t->e, 0xb7);
     e_modrm_disp(t->e, to, H_SP,
-                 C_OFF(s.seg) + (int)sizeof(struct x86_seg) * i->opnd[1].reg +
+                 C_OFF(s.seg) + (int)(sizeof(struct x86_seg) * seg) +
                      (int)offsetof(struct x86_seg, sel));
+}
+
+static bool emit_from_sreg(struct trans *t, const struct insn *i)
+{
+    const struct operand *o = &i->opnd[0];
+    int h = host_of(o->reg);
+
+    if (o->kind != OPND_GPR || o->size < 2 || i->opnd[1].reg > GS)
+        return false;
+    if (h >= 0 && o->size > 2) {
+        load_selector(t, (unsigned)h, i->opnd[1].reg);
+        return true;
+    }
+    if (h < 0 && o->size == 2)
+        return false;
+    load_selector(t, S0, i->opnd[1].reg);
     if (h < 0)
         emit_put(t, o->reg, S0);
+    else
+        e_mov_part(t->e, 2, (unsigned)h, S0);
     return true;
 }
 
@@ -73,8 +85,7 @@ static bool emit_sti(struct trans *t, const struct insn *i)
 
 static bool emit_swapgs(struct trans *t, const struct insn *i)
 {
-    int32_t base = C_OFF(s.seg) + (int)sizeof(struct x86_seg) * GS +
-                   (int)offsetof(struct x86_seg, base);
+    int32_t base = base_of_segment(GS);
 
     (void)i;
     e_load(t->e, S0, H_SP, base);
@@ -128,30 +139,31 @@ void flags_image(struct trans *t)
 
 static bool emit_pushf(struct trans *t, const struct insn *i)
 {
-    struct access a = {.i = i,
-                       .stack = true,
-                       .reg = RSP,
-                       .disp = -8,
-                       .bytes = 8,
-                       .write = true};
+    unsigned n = i->osize;
+    struct access a = at_stack(t, i, RSP, -(int)n, n);
     struct place p;
 
-    if (i->osize != 8)
+    /* In virtual-8086 mode it depends on IOPL. */
+    if ((t->wide ? n != 8 : n != 2 && n != 4) || (t->mode & MODE_VM86))
         return false;
+    a.write = true;
     if (t->in_eflags && !t->in_slot)
         flags_save(t);
     p = emit_access(t, &a, false);
-    /* The place has S1 or, in a group, S2. */
-    if (p.index == S1) {
-        group_drop_s2(t);
-        e_mov(t->e, S2, S1);
-        p.index = S2;
-    }
     t->in_eflags = false;
-    flags_image(t);
-    e_rx(t->e, true, OP_MOV_STORE, S0, p.base, p.index, 0, p.disp);
-    e_rm(t->e, true, OP_LEA_R, GUEST_RSP, GUEST_RSP, -8);
-    group_moved(t, -8);
+    /* flags_image() needs S0 and S1. */
+    if (p.base == GUEST_RSP && p.index == S2) {
+        flags_image(t);
+        store_place(t, &p, S0, n);
+    } else {
+        group_drop_s2(t);
+        e_rx(t->e, true, OP_LEA_R, S2, p.base, p.index, 0, p.disp);
+        flags_image(t);
+        if (n == 2)
+            e8(t->e, 0x66);
+        e_rm(t->e, n == 8, OP_MOV_STORE, S0, S2, 0);
+    }
+    move_rsp(t, -(int32_t)n);
     return true;
 }
 
@@ -262,7 +274,7 @@ static bool emit_rdtscp(struct trans *t, const struct insn *i)
 
 /* --- segment bases --- */
 
-static int32_t base_of_segment(unsigned seg)
+int32_t base_of_segment(unsigned seg)
 {
     return C_OFF(s.seg) + (int)sizeof(struct x86_seg) * (int)seg +
            (int)offsetof(struct x86_seg, base);
@@ -320,43 +332,54 @@ static bool emit_wrgsbase(struct trans *t, const struct insn *i)
     return emit_write_base(t, i, GS);
 }
 
-/* In 64-bit code. */
+enum where { ANYWHERE, IN_64, IN_KERNEL, IN_KERNEL_64, IN_REAL };
+
 static const struct {
     op_fn body;
     bool (*emit)(struct trans *t, const struct insn *i);
-    bool kernel; /* at CPL 0 only */
+    enum where where;
 } system_table[] = {
-    {op_mov_from_sreg, emit_from_sreg, false},
-    {op_pushf, emit_pushf, false},
-    {op_cld, emit_cld, false},
-    {op_std, emit_std, false},
-    {op_lfence, emit_lfence, false},
-    {op_mfence, emit_mfence, false},
-    {op_sfence, emit_sfence, false},
-    {op_rdtsc, emit_rdtsc, false},
-    {op_rdtscp, emit_rdtscp, false},
-    {op_rdfsbase, emit_rdfsbase, false},
-    {op_rdgsbase, emit_rdgsbase, false},
-    {op_wrfsbase, emit_wrfsbase, false},
-    {op_wrgsbase, emit_wrgsbase, false},
-    {op_syscall, emit_syscall, false},
-    {op_cli, emit_cli, true},
-    {op_sti, emit_sti, true},
-    {op_swapgs, emit_swapgs, true},
-    {op_stac, emit_stac, true},
-    {op_clac, emit_clac, true},
-    {op_sysret, emit_sysret, true},
+    {op_mov_from_sreg, emit_from_sreg, ANYWHERE},
+    {op_pushf, emit_pushf, ANYWHERE},
+    {op_cld, emit_cld, ANYWHERE},
+    {op_std, emit_std, ANYWHERE},
+    {op_lfence, emit_lfence, ANYWHERE},
+    {op_mfence, emit_mfence, ANYWHERE},
+    {op_sfence, emit_sfence, ANYWHERE},
+    {op_rdtsc, emit_rdtsc, ANYWHERE},
+    {op_rdtscp, emit_rdtscp, ANYWHERE},
+    {op_rdfsbase, emit_rdfsbase, IN_64},
+    {op_rdgsbase, emit_rdgsbase, IN_64},
+    {op_wrfsbase, emit_wrfsbase, IN_64},
+    {op_wrgsbase, emit_wrgsbase, IN_64},
+    {op_syscall, emit_syscall, IN_64},
+    {op_cli, emit_cli, IN_KERNEL},
+    {op_sti, emit_sti, IN_KERNEL},
+    {op_swapgs, emit_swapgs, IN_KERNEL_64},
+    {op_stac, emit_stac, IN_KERNEL_64},
+    {op_clac, emit_clac, IN_KERNEL_64},
+    {op_sysret, emit_sysret, IN_KERNEL_64},
 };
+
+static bool is_there(const struct trans *t, enum where where)
+{
+    switch (where) {
+    case ANYWHERE: return true;
+    case IN_64: return t->wide;
+    case IN_KERNEL: return is_kernel(t);
+    case IN_KERNEL_64: return t->wide && is_kernel(t);
+    case IN_REAL: return is_real(t);
+    }
+    return false;
+}
 
 bool emit_system(struct trans *t, const struct insn *i)
 {
     op_fn body = insn_opcode(i)->body;
 
-    if (!t->wide)
-        return false;
     for (unsigned n = 0; n < ARRAY_LEN(system_table); n++)
         if (system_table[n].body == body)
-            return (!system_table[n].kernel || is_kernel(t)) &&
+            return is_there(t, system_table[n].where) &&
                    system_table[n].emit(t, i);
     return false;
 }

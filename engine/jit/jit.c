@@ -141,7 +141,7 @@ static void jit_wrote(struct vm *vm, gpa_t a, size_t n)
 /* Is the instruction that writes there on that very page? */
 static bool writes_own_page(struct cpu *c, gpa_t a)
 {
-    gva_t page = c->block_rip & PAGE_MASK;
+    gva_t page = x86_fetch_address(c, c->block_rip) & PAGE_MASK;
     const struct itlb_entry *e =
         &c->itlb[c->s.cpl == 3][(page >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
 
@@ -284,20 +284,11 @@ static bool has_room(const struct jit *j)
 
 /* --- the loop --- */
 
-/* 64-bit code, and 32-bit code in flat segments. */
-static bool in_native_mode(uint32_t mode)
-{
-    enum { FLAT32 = MODE_CODE32 | MODE_FLAT | MODE_SS32 };
-
-    return (mode & MODE_CODE64) || (mode & FLAT32) == FLAT32;
-}
-
 static bool may_translate(struct jit_cpu *j, const struct block *b)
 {
     struct vcpu *self = j->ic.cpu.vcpu;
 
-    if (!b->page || !in_native_mode(b->mode) ||
-        (b->mode & (MODE_SINGLE | MODE_TF)) ||
+    if (!b->page || (b->mode & (MODE_SINGLE | MODE_TF)) ||
         !code_pages_settled(j->ic.pages, b->page, self))
         return false;
     return b->gpa2 == NO_PAGE ||
@@ -485,8 +476,8 @@ static struct jit_block *lookup(struct jit_cpu *j)
     struct jit_block *b;
     const struct jit_link *link;
     uint32_t mode = jit_mode(c);
+    gva_t linear = x86_fetch_address(c, c->s.rip), second = 0;
     gpa_t gpa, gpa2 = 0;
-    gva_t second = 0;
     bool crosses;
 
     /* Read once: another vCPU's flush may clear it. */
@@ -495,7 +486,9 @@ static struct jit_block *lookup(struct jit_cpu *j)
         mode |= MODE_ALONE;
     else if (run_if_cold(j))
         return NULL;
-    gpa = mem_fetch_page(c, c->s.rip, &page);
+    if (!in_code64(c) && c->s.rip > c->s.seg[CS].limit)
+        x86_raise_gp0(c);
+    gpa = mem_fetch_page(c, linear, &page);
     if (unlikely(j->jit->tuning->stress != 0))
         jit_stress(j, gpa);
     b = find_recent(j, mode, gpa);
@@ -503,7 +496,8 @@ static struct jit_block *lookup(struct jit_cpu *j)
         return b;
     j->stats.lookups++;
     host_mutex_lock(&j->jit->lock);
-    b = jit_search(j->jit, gpa | (c->s.rip & ~PAGE_MASK), c->s.rip, mode);
+    b = jit_search(j->jit, gpa | (linear & ~PAGE_MASK), c->s.rip, mode,
+                   jit_cs(c));
     j->epoch = j->jit->epoch;
     crosses = b && b->npages > 1;
     if (crosses) {
@@ -640,8 +634,7 @@ const uint8_t *jit_resume(struct cpu *c)
     struct jit_cpu *j = jit_of(c);
 
     if (j->jit->check || atomic_load_explicit(&j->poll, memory_order_relaxed) ||
-        j->pending || c->s.activity || c->s.pending_db || x86_one_by_one(c) ||
-        !in_native_mode(c->mode_key))
+        j->pending || c->s.activity || c->s.pending_db || x86_one_by_one(c))
         return NULL;
     c->s.rflags &= ~(uint64_t)FLAG_RF;
     if (j->maps_generation != c->tlb_generation)
@@ -667,7 +660,7 @@ static void step(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     struct jit_block *b;
 
-    if (!in_native_mode(c->mode_key) || j->interpret ||
+    if (j->interpret ||
         (in_code64(c) && (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip)) {
         j->interpret = false;
         j->exit_link = NULL;

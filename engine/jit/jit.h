@@ -13,9 +13,9 @@
  *                  between blocks in jit_cpu.flags unless dead
  *   vectors, x87   in the host's registers while jit_cpu.fp_live says so
  *
- * Blocks are found by (physical RIP, RIP, mode) and shared by all vCPUs of a
- * VM. Cold code is run by the interpreter, block by block, and translated from
- * the interpreter's decoded blocks once it is warm.
+ * Blocks are found by (physical address, RIP, mode, place of CS) and shared by
+ * all vCPUs of a VM. Cold code is run by the interpreter, block by block, and
+ * translated from the interpreter's decoded blocks once it is warm.
  */
 #ifndef ENGINE_JIT_H
 #define ENGINE_JIT_H
@@ -38,13 +38,13 @@ enum {
     JIT_HASH = 1 << 18,
     JIT_PAGES = 1 << 14,   /* buckets of blocks by physical page */
     JIT_TARGETS = 1 << 17, /* of indirect branches, by bits of RIP: */
-    JIT_TABLES = 4,        /* for so many kinds of mode */
+    JIT_TABLES = 5,        /* for so many kinds of mode */
     JIT_RECENT = 1 << 16,  /* blocks that were run, by RIP */
     JIT_MAPS = 1 << 14,    /* code pages whose mapping was checked */
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
     JIT_CAREFUL = 1 << 14,
-    GROUPS = 4, /* of accesses that share a check, at a time */
+    GROUPS = 4,       /* of accesses that share a check, at a time */
     TRACE_INSNS = 64, /* translated as one, at most */
     JIT_STACK = 256u << 10,
     JIT_ROWS = 4096, /* of the opcode table, at most */
@@ -78,7 +78,7 @@ struct jit_block {
     struct jit_page pages[2];
     unsigned npages;
     gpa_t gpa;
-    uint64_t rip;
+    uint64_t rip, cs;         /* cs: see jit_cs() */
     uint32_t mode, map_id[2]; /* by page */
     const uint8_t *code;      /* rx: entry when the first page is known to be
                                  mapped so */
@@ -136,9 +136,9 @@ struct jit_cpu {
     _Atomic uint32_t poll; /* something waits: leave translated code */
     uint64_t host_rsp;
     uint64_t addend[GROUPS]; /* see struct group; the first is not used */
-    uint64_t target;  /* of an indirect call, while it pushes */
-    uint64_t sti_rip; /* no events here, once: the last STI's next RIP */
-    uint64_t fip;     /* RIP of the last x87 instruction, while x87 is live */
+    uint64_t target;         /* of an indirect call, while it pushes */
+    uint64_t sti_rip;        /* no events here, once: the last STI's next RIP */
+    uint64_t fip; /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link; /* the branch we left by, or NULL */
     uint32_t missed_insn;       /* of an indirect branch: from jit->meta; 0 */
     bool missed;                /* we left by one, or a page was mapped anew */
@@ -247,7 +247,7 @@ void jit_emit_thunks(struct jit *j);
 
 /* --- cache.c: lock held --- */
 struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
-                             uint32_t mode);
+                             uint32_t mode, uint64_t cs);
 void jit_insert(struct jit *j, struct jit_block *b);
 void jit_forget(struct jit *j, struct jit_block *b);
 void jit_invalidate_page(struct jit *j, gpa_t page);
@@ -258,10 +258,31 @@ void *jit_meta_alloc(struct jit *j, size_t bytes);
 bool jit_is_careful(const struct jit *j, gpa_t page);
 void jit_be_careful(struct jit *j, gpa_t page);
 
-/* The virtual address of b's nth page. */
+/* Where CS is, as far as it is compiled in: its base, and its limit << 32. */
+static inline uint64_t jit_cs(const struct cpu *c)
+{
+    const struct x86_seg *cs = &c->s.seg[CS];
+
+    return in_code64(c) ? 0xffffffffull << 32
+                        : (uint32_t)cs->base | (uint64_t)cs->limit << 32;
+}
+
+/* In 64-bit code and flat segments nothing is added to the mode. */
+static inline bool jit_is_segmented(uint32_t mode)
+{
+    return !(mode & (MODE_CODE64 | MODE_FLAT));
+}
+
+/* The linear address of code at rip in that mode and CS. */
+static inline gva_t jit_linear(uint32_t mode, uint64_t cs, uint64_t rip)
+{
+    return mode & MODE_CODE64 ? rip : (uint32_t)(rip + cs);
+}
+
+/* The linear address of b's nth page. */
 static inline gva_t jit_block_page(const struct jit_block *b, unsigned n)
 {
-    gva_t a = (b->rip & PAGE_MASK) + n * PAGE_SIZE;
+    gva_t a = (jit_linear(b->mode, b->cs, b->rip) & PAGE_MASK) + n * PAGE_SIZE;
 
     return b->mode & MODE_CODE64 ? a : (uint32_t)a;
 }

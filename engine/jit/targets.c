@@ -1,6 +1,7 @@
 /*
  * Where indirect branches go. Each table is of one mode, so that a target's
- * own check of RIP is all that a jump through it needs (emit_dispatch()).
+ * own check of RIP is all that a jump through it needs (emit_dispatch()); but
+ * for the last, of all segmented modes, whose blocks check all of that.
  */
 #include "engine/jit/jit.h"
 #include "base/libc.h"
@@ -8,15 +9,18 @@
 /* No mode: MODE_ALONE is never alone. */
 #define NO_MODE MODE_ALONE
 
+enum { SEGMENTED = JIT_TABLES - 1, OTHERS = SEGMENTED - 1 };
+
 /*
- * User mode in 64-bit segments, supervisor mode, the same under SMAP, and all
- * others.
+ * User mode in 64-bit segments, supervisor mode, the same under SMAP, all
+ * other flat ones, and those with segments.
  */
 unsigned jit_table(uint32_t mode)
 {
-    enum { OTHERS = JIT_TABLES - 1 };
     unsigned tlb_mode = mode >> 24 & 3;
 
+    if (jit_is_segmented(mode))
+        return SEGMENTED;
     if (tlb_mode == TLB_USER && !(mode & MODE_CODE64))
         return OTHERS;
     return MIN(tlb_mode, (unsigned)OTHERS);
@@ -35,10 +39,17 @@ static void forget_half(struct jit_cpu *c, unsigned table, unsigned half)
     c->half_used[table][half] = false;
 }
 
+/* Whose a table is that has targets of this mode. */
+static uint32_t owner(uint32_t mode)
+{
+    return jit_is_segmented(mode) ? 0 : mode;
+}
+
 void jit_own_table(struct jit_cpu *c, uint32_t mode)
 {
     unsigned table = jit_table(mode);
 
+    mode = owner(mode);
     if (c->table_mode[table] == mode)
         return;
     for (unsigned half = 0; half < 2; half++)
@@ -57,29 +68,35 @@ void jit_disown_tables(struct jit_cpu *c)
     memset(c->recent, 0, sizeof c->recent);
 }
 
-static unsigned half_of(uint64_t rip)
+static unsigned half_of(gva_t a)
 {
-    return rip >> 47 & 1;
+    return a >> 47 & 1;
 }
 
-static unsigned slot_of(uint64_t rip)
+static unsigned slot_of(gva_t a)
 {
-    return (unsigned)(rip & (HALF - 1)) | half_of(rip) * HALF;
+    return (unsigned)(a & (HALF - 1)) | half_of(a) * HALF;
 }
 
-static unsigned recent_slot(uint64_t rip)
+static unsigned recent_slot(gva_t a)
 {
-    return (rip ^ rip >> 15 ^ rip >> 30) & (JIT_RECENT - 1);
+    return (a ^ a >> 15 ^ a >> 30) & (JIT_RECENT - 1);
+}
+
+static gva_t linear_of(const struct jit_block *b)
+{
+    return jit_linear(b->mode, b->cs, b->rip);
 }
 
 void jit_set_target(struct jit_cpu *c, struct jit_block *b)
 {
-    unsigned slot = slot_of(b->rip), table = jit_table(b->mode);
+    gva_t a = linear_of(b);
+    unsigned slot = slot_of(a), table = jit_table(b->mode);
 
-    c->recent[recent_slot(b->rip)] = b;
+    c->recent[recent_slot(a)] = b;
     if (!slot) /* where a poll goes */
         return;
-    c->half_used[table][half_of(b->rip)] = true;
+    c->half_used[table][half_of(a)] = true;
     __atomic_store_n(&c->targets[table][slot], b->indirect, __ATOMIC_RELEASE);
 }
 
@@ -88,26 +105,30 @@ void jit_forget_target(struct jit_cpu *c, const struct jit_block *b)
     const uint8_t *expected = b->indirect;
 
     __atomic_compare_exchange_n(
-        &c->targets[jit_table(b->mode)][slot_of(b->rip)], &expected,
+        &c->targets[jit_table(b->mode)][slot_of(linear_of(b))], &expected,
         c->jit->thunk.missed, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 const uint8_t *jit_target(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 {
     unsigned table = jit_table(mode);
+    gva_t a = jit_linear(mode, jit_cs(&c->ic.cpu), rip);
     const uint8_t *code;
 
-    if (c->table_mode[table] != mode)
+    if (c->table_mode[table] != owner(mode))
         return NULL;
-    code = __atomic_load_n(&c->targets[table][slot_of(rip)], __ATOMIC_ACQUIRE);
+    code = __atomic_load_n(&c->targets[table][slot_of(a)], __ATOMIC_ACQUIRE);
     return code == c->jit->thunk.missed ? NULL : code;
 }
 
 struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 {
-    struct jit_block *b = c->recent[recent_slot(rip)];
+    uint64_t cs = jit_cs(&c->ic.cpu);
+    struct jit_block *b = c->recent[recent_slot(jit_linear(mode, cs, rip))];
 
-    return b && !b->dead && b->rip == rip && b->mode == mode ? b : NULL;
+    return b && !b->dead && b->rip == rip && b->mode == mode && b->cs == cs
+               ? b
+               : NULL;
 }
 
 /* --- polling --- */

@@ -59,11 +59,10 @@ static bool look_at(struct trans *t, gpa_t a, struct insn *i)
                          bytes))
         tlb_forget_writes(&cpu->ic.cpu, a & PAGE_MASK);
     if (x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
-                   t->wide ? DECODE_64 : DECODE_32) != DECODE_OK ||
+                   block_decode_mode(t->mode)) != DECODE_OK ||
         is_opaque(i))
         return false;
-    /* 16-bit operands would cut the target. */
-    return t->wide || i->osize != 2 || !(insn_opcode(i)->props & OP_BRANCH);
+    return true;
 }
 
 /*
@@ -76,22 +75,23 @@ static uint16_t live_at(struct trans *t, uint64_t rip, unsigned branches)
     uint16_t live = 0, dead = 0;
 
     for (unsigned n = 0; n < LOOK_AHEAD && dead != FLAGS_STATUS; n++) {
-        gpa_t a = (t->b->gpa & PAGE_MASK) | (rip & ~PAGE_MASK);
+        gpa_t a =
+            (t->b->gpa & PAGE_MASK) | (fetch_address(t, rip) & ~PAGE_MASK);
         uint16_t reads, kills;
         struct insn i;
         op_fn body;
 
-        if (((rip ^ t->rip) & PAGE_MASK) || !look_at(t, a, &i))
+        if (!is_on_page(t, rip) || !look_at(t, a, &i))
             break;
         insn_flags(&i, &reads, &kills);
         live |= reads & ~dead;
         dead |= kills;
         body = insn_opcode(&i)->body;
         rip = as_rip(t, rip + i.len);
-        if (body == op_jcc && branches)
-            live |= live_at(t, as_rip(t, rip + i.imm), branches - 1) & ~dead;
+        if (is_conditional(&i) && branches)
+            live |= live_at(t, branch_target(t, &i, rip), branches - 1) & ~dead;
         else if (body == op_jmp)
-            rip = as_rip(t, rip + i.imm);
+            rip = branch_target(t, &i, rip);
         else if (insn_opcode(&i)->props & OP_ENDS)
             break;
     }
@@ -105,8 +105,8 @@ static uint16_t live_out(struct trans *t)
     uint64_t next = next_rip(t, last);
 
     if (body == op_jmp || body == op_call)
-        return live_at(t, as_rip(t, next + last->imm), LOOK_BRANCHES);
-    if (body != op_jcc && (insn_opcode(last)->props & OP_ENDS))
+        return live_at(t, branch_target(t, last, next), LOOK_BRANCHES);
+    if (!is_conditional(last) && (insn_opcode(last)->props & OP_ENDS))
         return FLAGS_STATUS;
     return live_at(t, next, LOOK_BRANCHES);
 }
@@ -132,9 +132,9 @@ static void find_live(struct trans *t)
         const struct insn *i = &t->insn[k];
         uint16_t reads, kills;
 
-        if (insn_opcode(i)->body == op_jcc) {
+        if (is_conditional(i)) {
             t->live_taken[k] =
-                live_at(t, as_rip(t, next_rip(t, i) + i->imm), LOOK_BRANCHES);
+                live_at(t, branch_target(t, i, next_rip(t, i)), LOOK_BRANCHES);
             live |= t->live_taken[k];
         }
         t->live[k] = live;
@@ -239,6 +239,7 @@ static void emit_stub(struct trans *t, struct stub *s)
     retarget(t, s->from);
     switch (s->kind) {
     case STUB_MEMORY: emit_missed(t, s); break;
+    case STUB_ALONE: emit_alone(t, s); break;
     case STUB_BODY:
         e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
         e_call(e, t->j->thunk.body);
@@ -302,11 +303,31 @@ static void check_rip(struct trans *t)
     e_jcc(e, 5, t->j->thunk.missed);
 }
 
+/* Likewise: for this mode, and this place of CS? */
+static void check_segmented(struct trans *t)
+{
+    const void *missed = t->j->thunk.missed;
+    struct emit *e = t->e;
+
+    e_cmp_mem32(e, H_SP, base_of_segment(CS), (int32_t)t->b->cs);
+    e_jcc(e, 5, missed);
+    e_cmp_mem32(e, H_SP, C_OFF(s.seg[CS].limit), (int32_t)code_limit(t));
+    e_jcc(e, 5, missed);
+    e_cmp_mem32(e, H_SP, C_OFF(mode_key), (int32_t)(t->mode & 0xffffff));
+    e_jcc(e, 5, missed);
+    e8(e, 0x80); /* cmp byte [tlb_mode], imm8 */
+    e_modrm_disp(e, ALU_CMP, H_SP, C_OFF(tlb_mode));
+    e8(e, t->mode >> 24 & 3);
+    e_jcc(e, 5, missed);
+}
+
 /* The entry for jumps from other pages: is this page still mapped here? */
 static void emit_entry(struct trans *t)
 {
     t->b->indirect = emit_here(t->e);
     check_rip(t);
+    if (jit_is_segmented(t->mode))
+        check_segmented(t);
     t->b->checked = emit_here(t->e);
     check_page(t, 0);
     t->b->code = emit_here(t->e);
@@ -340,14 +361,22 @@ static void add_insns(struct trans *t, const struct block *ib)
 /* Does control fall out of its end, at least sometimes? */
 static bool falls_through(const struct block *ib)
 {
-    const struct opcode *row = insn_opcode(&ib->insn[ib->n - 1]);
+    const struct insn *last = &ib->insn[ib->n - 1];
 
-    return row->body == op_jcc || !(row->props & OP_ENDS);
+    return is_conditional(last) || !(insn_opcode(last)->props & OP_ENDS);
+}
+
+/* Is what follows, up to that block's end, inside CS? */
+static bool is_inside(const struct trans *t, const struct block *ib)
+{
+    uint64_t end = t->rip + t->len + ib->len;
+
+    return !jit_is_segmented(t->mode) || end - 1 <= code_limit(t);
 }
 
 static void gather(struct trans *t, const struct block *ib)
 {
-    while (ib && t->n + ib->n <= TRACE_INSNS) {
+    while (ib && t->n + ib->n <= TRACE_INSNS && is_inside(t, ib)) {
         add_insns(t, ib);
         ib = falls_through(ib) ? block_after(&t->cpu->ic.cpu, ib) : NULL;
     }
@@ -361,6 +390,7 @@ static struct jit_block *new_block(const struct trans *t,
 
     *b = (struct jit_block){.gpa = ib->gpa,
                             .rip = t->rip,
+                            .cs = jit_cs(&t->cpu->ic.cpu),
                             .mode = t->mode,
                             .npages = ib->gpa2 == NO_PAGE ? 1 : 2};
     for (unsigned n = 0; n < b->npages; n++) {
@@ -369,6 +399,17 @@ static struct jit_block *new_block(const struct trans *t,
                                   t->cpu->ic.cpu.s.cpl == 3);
     }
     return b;
+}
+
+/* Is the stack's top on the page of the code at s.rip? */
+static bool stack_is_near(const struct cpu *c)
+{
+    uint64_t sp = c->s.gpr[RSP];
+
+    if (!in_code64(c))
+        sp = (uint32_t)(c->s.seg[SS].base +
+                        (c->mode_key & MODE_SS32 ? sp : (uint16_t)sp));
+    return !((sp ^ x86_fetch_address(c, c->s.rip)) & PAGE_MASK);
 }
 
 struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
@@ -383,13 +424,13 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     t.e = &j->e;
     t.guest_page = ib->page;
     /* It has changed itself, or what it pushes may. */
-    t.careful = jit_is_careful(j, ib->gpa) ||
-                !((cpu->ic.cpu.s.gpr[RSP] ^ rip) & PAGE_MASK);
+    t.careful = jit_is_careful(j, ib->gpa) || stack_is_near(&cpu->ic.cpu);
     t.rip = rip;
     t.cpu = cpu;
     t.page = page;
     t.mode = mode;
     t.wide = mode & MODE_CODE64;
+    t.stack = t.wide ? 8 : mode & MODE_SS32 ? 4 : 2;
     t.b = new_block(&t, ib);
     t.next_mode = mode & ~MODE_ALONE; /* its successors are ordinary */
     gather(&t, ib);

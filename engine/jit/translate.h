@@ -8,19 +8,22 @@
 #include "x86/flags.h"
 
 /*
- * A memory access to be emitted: i's memory operand, or the stack at
- * rsp + disp.
+ * A memory access to be emitted: i's memory operand, or the stack or a string
+ * at [reg + disp].
  */
 struct access {
     const struct insn *i; /* of the block: stubs look at it again */
-    bool stack;           /* not i's memory operand but [reg + disp] */
-    uint8_t reg;          /* stack: RSP or RBP */
-    int32_t disp;         /* stack */
+    bool implied;         /* not i's memory operand but [reg + disp] */
+    uint8_t reg;          /* implied: where; */
+    uint8_t seg, asize;   /* its segment, the bytes of reg that count */
+    int32_t disp;
     uint8_t bytes;
     uint8_t align; /* address bits that must be zero */
     bool write;
     bool ends; /* of a branch: when its body has run, leave */
 };
+
+enum { NO_BASE = 0xff };
 
 /* Where a checked access is: [base + index + disp]. */
 struct place {
@@ -31,14 +34,16 @@ struct place {
 /*
  * Accesses that share one check: all at the same base register, which keeps
  * its value (rsp: changes by known amounts), from lo to hi, on one page. The
- * first group's addend is in S2, those of others in jit_cpu.addend. When they are not on one page, the block is left for a
- * translation without groups.
+ * first group's addend is in S2, those of others in jit_cpu.addend. When they
+ * are not on one page, the block is left for a translation without groups.
  */
 struct group {
     bool active, write;
-    uint8_t base;   /* guest register */
-    int32_t moved;  /* rsp since the group began */
-    int32_t lo, hi; /* bytes, from the base's value at the beginning */
+    uint8_t base;       /* guest register */
+    uint8_t seg, asize; /* outside 64-bit code: as in struct access; seg
+                           NO_BASE: a flat one */
+    int32_t moved;      /* rsp since the group began */
+    int32_t lo, hi;     /* bytes, from the base's value at the beginning */
 };
 
 /* Out-of-line code, written after the block. */
@@ -46,6 +51,7 @@ enum stub_kind {
     STUB_MEMORY,   /* a TLB probe missed */
     STUB_BODY,     /* the fast way does not fit these operands */
     STUB_BODY_END, /* likewise, of an instruction that ends the block */
+    STUB_ALONE,    /* a group is beyond its segment's end */
     STUB_FP,       /* vector or x87 state is not live */
     STUB_LINK,     /* a direct branch that is not linked */
     STUB_SAVE,     /* likewise, with flags to be saved first */
@@ -70,7 +76,7 @@ struct stub {
  * What is translated as one: a decoded block and those that follow it on its
  * page where it ends with a conditional branch that is not taken.
  */
-enum { STUBS = TRACE_INSNS * 5 + 8 };
+enum { STUBS = TRACE_INSNS * 6 + 8 };
 
 struct trans {
     struct jit *j;
@@ -81,8 +87,9 @@ struct trans {
     uint64_t rip;
     const uint8_t *page; /* the guest page that holds the block */
     uint32_t mode;
-    bool wide;    /* 64-bit code; else 32-bit code in flat segments */
-    bool careful; /* the code may change under the block: no flag is dead */
+    bool wide;      /* 64-bit code; else 32- or 16-bit code */
+    unsigned stack; /* bytes of rSP that count */
+    bool careful;   /* the code may change under the block: no flag is dead */
     uint32_t next_mode; /* of what direct branches go to */
     unsigned k;         /* the instruction at hand */
     /* Where the guest's flags are; both false: nowhere, they are dead. */
@@ -141,10 +148,34 @@ static inline bool is_last(const struct trans *t)
     return t->k + 1 == t->n;
 }
 
-static inline unsigned stack_bytes(const struct trans *t)
+/* The linear address of code. */
+static inline gva_t fetch_address(const struct trans *t, uint64_t rip)
 {
-    return t->wide ? 8 : 4;
+    return jit_linear(t->mode, t->b->cs, rip);
 }
+
+/* Is code at rip on the block's first page? */
+static inline bool is_on_page(const struct trans *t, uint64_t rip)
+{
+    return !((fetch_address(t, rip) ^ fetch_address(t, t->rip)) & PAGE_MASK);
+}
+
+/* The last RIP inside CS, where that is all that is checked. */
+static inline uint32_t code_limit(const struct trans *t)
+{
+    return (uint32_t)(t->b->cs >> 32);
+}
+
+/* Where a direct branch goes: its operand size cuts that. */
+static inline uint64_t branch_target(const struct trans *t,
+                                     const struct insn *i, uint64_t next)
+{
+    return as_rip(t, next + i->imm) &
+           (t->wide || i->osize != 2 ? ~0ull : 0xffff);
+}
+
+/* A branch that depends on something. */
+bool is_conditional(const struct insn *i);
 
 /* --- emit_memory.c --- */
 /* From host rsp, of the TLB's first entry for this mode. */
@@ -155,9 +186,24 @@ int32_t tlb_offset(const struct trans *t);
  * `restore`, the guest's flags are in EFLAGS afterwards.
  */
 struct place emit_access(struct trans *t, const struct access *a, bool restore);
-/* The linear address, plus more, into `to`; clobbers S0 and S1. */
+/* The offset in its segment, plus more, into `to`; clobbers S0 and S1. */
+void emit_offset(struct trans *t, const struct access *a, int32_t more,
+                 unsigned to);
+/* The linear address, likewise. */
 void emit_linear(struct trans *t, const struct access *a, int32_t more,
                  unsigned to);
+/* From host rsp. */
+int32_t base_of_segment(unsigned seg);
+/* mov of n bytes, 2 to 8, between a register and a place */
+void move_place(struct trans *t, unsigned op, const struct place *p,
+                unsigned reg, unsigned n);
+/* `to` = n bytes there, 2 to 8, with nothing above them. */
+void load_place(struct trans *t, const struct place *p, unsigned to,
+                unsigned n);
+void store_place(struct trans *t, const struct place *p, unsigned from,
+                 unsigned n);
+/* A scratch register that p leaves. */
+unsigned spare(struct trans *t, const struct place *p);
 /* rsp has moved by a known amount. */
 void group_moved(struct trans *t, int32_t by);
 /* After an instruction: does the group survive it? */
@@ -173,6 +219,8 @@ void align_patch(struct emit *e, unsigned opcode_bytes);
 /* --- emit_copy.c, emit_branch.c: false: not one of theirs --- */
 bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
+/* rSP += by, as wide as the stack is. Clobbers S1. */
+void move_rsp(struct trans *t, int32_t by);
 /* --- emit_branch.c, leaving a block --- */
 void emit_fallthrough(struct trans *t, uint64_t target);
 struct jit_link *trans_link(struct trans *t);
@@ -185,6 +233,8 @@ void emit_dispatch(struct trans *t, uint32_t mode, const struct jit_insn *ji);
 /* BT, BTS, BTR or BTC of memory by a register. */
 bool is_bit_string(const struct insn *i);
 bool emit_bit_string(struct trans *t, const struct insn *i);
+/* Scratch registers that p leaves (all: NULL), into out[3]; their number. */
+unsigned free_scratch(const struct place *p, uint8_t *out);
 /* May emit_copy() take it? */
 bool copy_refused(const struct trans *t, const struct insn *i);
 int memory_operand(const struct insn *i); /* its index, or -1 */
@@ -193,6 +243,9 @@ bool is_masked(const struct insn *i);
 bool writes_operand(const struct opcode *row, unsigned k);
 /* GPRs that an instruction of these changes, as a mask. */
 uint32_t written_gprs(const struct insn *i);
+/* The access of n bytes at SS:reg + disp. */
+struct access at_stack(const struct trans *t, const struct insn *i,
+                       unsigned reg, int32_t disp, unsigned n);
 /* Stack accesses of PUSH, POP, CALL, RET: true and what they do. */
 bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
                   int32_t *moves);
@@ -203,6 +256,8 @@ bool emit_system(struct trans *t, const struct insn *i); /* as emit_copy() */
 void flags_image(struct trans *t);
 /* and (4), or (1) or the like: dword [rsp + disp], imm32 */
 void change_mem32(struct trans *t, unsigned alu, int32_t disp, uint32_t imm);
+/* movzx to, the selector in a segment register */
+void load_selector(struct trans *t, unsigned to, unsigned seg);
 /* test dword [rsp + disp], imm32 */
 void test_mem32(struct trans *t, int32_t disp, uint32_t imm);
 /* scratch = a as it would be canonical; "not equal" when it is not. */
@@ -210,7 +265,17 @@ void emit_canonical(struct trans *t, unsigned scratch, unsigned a);
 
 static inline bool is_kernel(const struct trans *t)
 {
-    return !(t->mode & MODE_CPL) && (t->mode & MODE_PE);
+    return !(t->mode & MODE_CPL);
+}
+
+/*
+ * Real or virtual-8086 mode with plain segments: loading one changes nothing
+ * but its selector and base.
+ */
+static inline bool is_real(const struct trans *t)
+{
+    return (!(t->mode & MODE_PE) || (t->mode & MODE_VM86)) &&
+           (t->mode & MODE_64K);
 }
 
 /* --- emit_string.c: as emit_copy() --- */

@@ -3,7 +3,7 @@
  * the same registers and memory. All registers and all of the memory must be
  * the same in the end.
  *
- *   fuzz_jit [--count N] [--seed S] [--case N] [--mode 0-4] [--check 0|1]
+ *   fuzz_jit [--count N] [--seed S] [--case N] [--mode 0-8] [--check 0|1]
  *            [--host 0|1|2] [--blocks N]
  *
  * --check 1: under the lock step, which tells the block that differs.
@@ -29,6 +29,7 @@
 #include "engine/jit/jit.h"
 #include "jit_native.h"
 #include "jit_watch.h"
+#include "jit_write.h"
 #include "vm/vm.h"
 #include "x86/flags.h"
 
@@ -135,10 +136,18 @@ static bool differ(struct fuzz *f, const char *what, uint64_t ref, uint64_t jit)
     return true;
 }
 
+/* The linear address of where it ended. */
+static uint64_t end_address(const struct side *s)
+{
+    const struct x86_seg *cs = &s->end.seg[CS];
+
+    return s->end.rip + (cs->attr & SEG_L ? 0 : cs->base);
+}
+
 /* The vector at whose handler it ended; 0x100: at its own end. */
 static unsigned end_vector(const struct side *s)
 {
-    uint64_t at = s->end.rip - 1;
+    uint64_t at = end_address(s) - 1;
 
     if (at < STUBS_AT || at >= STUBS_AT + 0x1000)
         return 0x100;
@@ -175,7 +184,10 @@ static bool regs_differ(struct fuzz *f)
     if (a->cr2 != b->cr2 && !near_on_host(f))
         return differ(f, "cr2", a->cr2, b->cr2);
     for (unsigned n = 0; n < 6 && f->ref.vm; n++)
-        if (a->seg[n].sel != b->seg[n].sel || a->seg[n].attr != b->seg[n].attr)
+        if (a->seg[n].sel != b->seg[n].sel ||
+            a->seg[n].attr != b->seg[n].attr ||
+            a->seg[n].base != b->seg[n].base ||
+            a->seg[n].limit != b->seg[n].limit)
             return differ(f, "segment", a->seg[n].sel, b->seg[n].sel);
     return false;
 }
@@ -215,20 +227,27 @@ static void forgive_frame(struct fuzz *f)
     static const uint32_t with_error = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 |
                                        1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
     unsigned vector = end_vector(&f->ref);
-    bool small = f->p.mode == CASE_32_FLAT;
-    uint64_t at = f->ref.end.gpr[RSP] + (small ? 8 : 16);
-    uint64_t wrap = small ? UINT32_MAX : UINT64_MAX;
+    unsigned word = f->p.mode < CASE_32_FLAT    ? 8
+                    : f->p.mode == CASE_16_REAL ? 2
+                                                : 4;
+    const struct x86_seg *ss = &f->ref.end.seg[SS];
+    uint64_t at = f->ref.end.gpr[RSP] + 2 * word, base = 0;
+    uint64_t wrap = word == 8 ? UINT64_MAX : UINT32_MAX;
 
     if (vector >= 0x20)
         return;
-    if (with_error >> vector & 1)
-        at += small ? 4 : 8;
+    if (word > 2 && with_error >> vector & 1)
+        at += word;
+    if (word < 8 && !(ss->attr & SEG_DB))
+        at &= 0xffff;
+    if (word < 8)
+        base = ss->base;
     if (f->ref.end.cr2 != f->jit.end.cr2) /* another byte, another error */
         memcpy(f->jit.ram + f->jit.end.gpr[RSP],
                f->ref.ram + f->jit.end.gpr[RSP], 8);
     for (unsigned k = 0; k < 2; k++) {
         uint8_t mask = k ? FLAG_OF >> 8 : FLAGS_STATUS & 0xff;
-        uint64_t a = (at + k) & wrap;
+        uint64_t a = (base + at + k) & wrap;
 
         if (a < RAM_SIZE)
             f->jit.ram[a] = (f->jit.ram[a] & ~mask) | (f->ref.ram[a] & mask);
@@ -276,7 +295,7 @@ static bool reads_undefined(struct fuzz *f)
 
 static enum verdict run_both(struct fuzz *f)
 {
-    memcpy(f->memory + f->p.at, f->p.code, f->p.n);
+    memcpy(f->memory + f->p.at, f->p.bytes, f->p.n);
     run_side(f, &f->ref);
     if (f->ref.late || f->ref.unknown)
         return NO_VERDICT;
@@ -302,11 +321,11 @@ static void reduce(struct fuzz *f)
         for (unsigned n = 0; n + step < f->p.parts; n += step) {
             unsigned from = f->p.part[n], to = f->p.part[n + step];
 
-            memcpy(saved, f->p.code, sizeof saved);
-            memset(f->p.code + from, 0x90, to - from);
-            if (memcmp(saved, f->p.code, sizeof saved) &&
+            memcpy(saved, f->p.bytes, sizeof saved);
+            memset(f->p.bytes + from, 0x90, to - from);
+            if (memcmp(saved, f->p.bytes, sizeof saved) &&
                 run_both(f) != DIFFERENT)
-                memcpy(f->p.code, saved, sizeof saved);
+                memcpy(f->p.bytes, saved, sizeof saved);
         }
     run_both(f);
     f->reducing = false;
@@ -314,20 +333,20 @@ static void reduce(struct fuzz *f)
 
 static void print_program(const struct program *p)
 {
-    enum decode_mode mode = p->wide ? DECODE_64 : DECODE_32;
+    enum decode_mode mode = program_decode_mode(p);
 
     for (unsigned n = 0; n < p->n;) {
         char text[120] = "?";
         struct insn i;
 
-        if (x86_decode(&i, p->code + n, 15, mode) != DECODE_OK)
+        if (x86_decode(&i, p->bytes + n, 15, mode) != DECODE_OK)
             i.len = 1;
         else
             x86_disassemble(text, sizeof text, &i, p->at + n, mode);
-        if (p->code[n] != 0x90) {
+        if (p->bytes[n] != 0x90) {
             printf("    %x ", p->at + n);
             for (unsigned k = 0; k < i.len; k++)
-                printf("%02x", p->code[n + k]);
+                printf("%02x", p->bytes[n + k]);
             printf("  %s\n", text);
         }
         n += i.len;
@@ -385,6 +404,8 @@ static void one(struct fuzz *f, int only_mode)
         mode = mode < 8 ? CASE_64_USER : CASE_COMPAT_USER;
     else
         mode = mode < 4 ? CASE_64_KERNEL : mode < 7 ? CASE_64_USER : mode - 5;
+    if (!against && case_number % 4 == 3)
+        mode = CASE_32_SEGMENTS + case_number / 4 % 4;
     if (only_mode >= 0)
         mode = (unsigned)only_mode;
     memset(f->memory + CODE_AT, 0x90, CODE_SIZE);

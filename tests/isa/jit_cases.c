@@ -23,6 +23,11 @@ static void a_row(struct program *p, const struct row_list *rows)
             row = rows->row[rng_below(p->r, rows->n)];
         if (opcode_table[row].encoding == ENC_EVEX && !rng_one_in(p->r, 4))
             continue;
+        /* Real and virtual-8086 mode know no such encodings. */
+        if (opcode_table[row].encoding != ENC_LEGACY &&
+            (p->mode == CASE_16_REAL || p->mode == CASE_16_VM86) &&
+            !rng_one_in(p->r, 100))
+            continue;
         break;
     } while (true);
     put_row(p, row);
@@ -102,11 +107,15 @@ static void a_push(struct program *p)
         put(p, 0x6a);
         put(p, rng_below(p->r, 256));
         break;
-    case 1:
+    case 1: {
+        unsigned n;
+
         p->n = p->part[p->parts - 1];
+        n = operand_bytes(p);
         put(p, 0x68);
-        put32(p, (uint32_t)rng_next(p->r));
+        put_sized(p, n, (uint32_t)rng_next(p->r));
         break;
+    }
     case 2: put(p, 0x9c); break; /* pushf */
     default:
         rex(p, false, 0, 0, reg);
@@ -303,28 +312,30 @@ static void a_string(struct program *p)
     changed(p, RDI);
 }
 
-/* jcc rel8 or rel32, jmp: to be bound; returns where the rel32 ends. */
-static unsigned jump_forward(struct program *p, int cc)
+/* jcc or jmp: to be bound. */
+static struct hole jump_forward(struct program *p, int cc)
 {
+    unsigned n;
+
     part(p);
+    n = operand_bytes(p);
     if (cc < 0) {
         put(p, 0xe9);
     } else {
         put(p, 0x0f);
         put(p, 0x80 | (unsigned)cc);
     }
-    put32(p, 0);
-    return p->n;
+    return put_hole(p, n);
 }
 
-static void bind(struct program *p, unsigned after)
+static void bind(struct program *p, struct hole after)
 {
-    store_le32(p->code + after - 4, p->n - after);
+    fill_hole(p, after, p->n - after.at);
 }
 
 static void a_skip(struct program *p, const struct row_list *rows)
 {
-    unsigned from =
+    struct hole from =
         jump_forward(p, rng_one_in(p->r, 8) ? -1 : (int)rng_below(p->r, 16));
 
     some(p, 1 + rng_below(p->r, 4), rows);
@@ -336,6 +347,8 @@ static void a_skip(struct program *p, const struct row_list *rows)
 /* Back to `start` while the counter is positive. */
 static void count_down(struct program *p, uint32_t counter, unsigned start)
 {
+    unsigned n;
+
     part(p);
     if (rng_one_in(p->r, 2)) {
         put(p, 0xff); /* dec: keeps CF */
@@ -346,9 +359,10 @@ static void count_down(struct program *p, uint32_t counter, unsigned start)
         put(p, 1);
     }
     part(p);
+    n = operand_bytes(p);
     put(p, 0x0f);
     put(p, 0x8f);
-    put32(p, start - (p->n + 4));
+    put_sized(p, n, start - (p->n + n));
 }
 
 static void set_counter(struct program *p, uint32_t counter, uint32_t v)
@@ -356,7 +370,7 @@ static void set_counter(struct program *p, uint32_t counter, uint32_t v)
     part(p);
     put(p, 0xc7);
     modrm_fixed(p, 0, counter);
-    put32(p, v);
+    put_sized(p, p->narrow ? 2 : 4, v);
 }
 
 static void a_loop(struct program *p, const struct row_list *rows)
@@ -370,26 +384,28 @@ static void a_loop(struct program *p, const struct row_list *rows)
     count_down(p, counter, start);
 }
 
-/* lea reg, [rip + ?] or mov reg, imm32; where the four bytes end. */
-static unsigned load_address(struct program *p, unsigned reg)
+/* mov reg, imm of an address of code */
+static struct hole load_address(struct program *p, unsigned reg)
 {
+    unsigned n;
+
     part(p);
+    n = operand_bytes(p);
     rex(p, false, 0, 0, reg);
     put(p, 0xb8 | (reg & 7));
-    put32(p, 0);
     changed(p, reg);
-    return p->n;
+    return put_hole(p, n);
 }
 
-static void bind_address(struct program *p, unsigned after)
+static void bind_address(struct program *p, struct hole after)
 {
-    store_le32(p->code + after - 4, p->at + p->n);
+    fill_hole(p, after, code_offset(p, p->at + p->n));
 }
 
 static void a_call(struct program *p, const struct row_list *rows)
 {
-    unsigned how = rng_below(p->r, 5), address = 0, over, from = 0;
-    unsigned reg = free_reg(p), base;
+    struct hole address = {0}, over, from = {0};
+    unsigned how = rng_below(p->r, 5), reg = free_reg(p), base, n;
     int32_t disp;
 
     if (!(p->known >> RSP & 1) && !rng_one_in(p->r, 10))
@@ -397,7 +413,7 @@ static void a_call(struct program *p, const struct row_list *rows)
     if (how) {
         address = load_address(p, reg);
         if (rng_one_in(p->r, 60))
-            p->code[p->n - 4] ^= 1u << rng_below(p->r, 8);
+            p->bytes[p->n - address.n] ^= 1u << rng_below(p->r, 8);
         if (p->wide && rng_one_in(p->r, 60)) { /* btc reg, 47 to 63 */
             part(p);
             rex(p, true, 0, 0, reg);
@@ -418,9 +434,9 @@ static void a_call(struct program *p, const struct row_list *rows)
     part(p);
     switch (how) {
     case 0:
+        n = operand_bytes(p);
         put(p, 0xe8);
-        put32(p, 0);
-        from = p->n;
+        from = put_hole(p, n);
         break;
     case 1:
     case 2:
@@ -460,7 +476,7 @@ static void a_call(struct program *p, const struct row_list *rows)
 static void to_nowhere(struct program *p)
 {
     unsigned reg = free_reg(p), other = free_reg(p);
-    unsigned address = load_address(p, reg);
+    struct hole address = load_address(p, reg);
 
     part(p);
     if (rng_one_in(p->r, 3)) { /* mov other, reg */
@@ -503,7 +519,8 @@ static void to_nowhere(struct program *p)
 
 static void an_indirect_jump(struct program *p)
 {
-    unsigned reg = free_reg(p), address = load_address(p, reg);
+    unsigned reg = free_reg(p);
+    struct hole address = load_address(p, reg);
 
     if (rng_one_in(p->r, 3)) {
         part(p);
@@ -526,14 +543,15 @@ static void an_indirect_jump(struct program *p)
 static void a_self_change(struct program *p)
 {
     unsigned reg = free_reg(p), target = free_reg(p), at;
+    unsigned n = p->narrow ? 2 : 4;
     /* On a CPU changes by another address take until it serializes. */
-    bool aliased = p->mode != CASE_32_FLAT && !p->native;
+    bool aliased = p->mode < CASE_32_FLAT && !p->native;
     uint32_t alias = aliased && rng_one_in(p->r, 2) ? ALIAS : 0;
     bool before = rng_one_in(p->r, 2);
 
     if (before) {
         set_reg(p, target, 5);
-        at = p->n - 4;
+        at = p->n - n;
         part(p);
         put(p, 0x90);
     } else {
@@ -544,7 +562,8 @@ static void a_self_change(struct program *p)
     put(p, rng_one_in(p->r, 2) ? 0x89 : 0x01);
     modrm_fixed(p, reg, 0);
     if (before) {
-        store_le32(p->code + p->n - 4, p->at + at + alias);
+        fill_hole(p, (struct hole){p->n, n},
+                  data_offset(p, p->at + at + alias));
         return;
     }
     at = p->n;
@@ -553,7 +572,8 @@ static void a_self_change(struct program *p)
         put(p, 0x90);
     }
     set_reg(p, target, 7);
-    store_le32(p->code + at - 4, p->at + p->n - 4 + alias);
+    fill_hole(p, (struct hole){at, n},
+              data_offset(p, p->at + p->n - n + alias));
 }
 
 static void a_system(struct program *p)
@@ -567,12 +587,15 @@ static void a_system(struct program *p)
     case 0: /* pushf; change; popf */
         put(p, 0x9c);
         part(p);
+        if (p->narrow)
+            put(p, 0x67);
         rex(p, p->wide, 0, 0, 0);
         put(p, 0x81); /* xor dword [rsp], … */
         put(p, 0x34);
         put(p, 0x24);
-        put32(p, ((uint32_t)rng_next(p->r) & (FLAGS_STATUS | FLAG_ID)) |
-                     (rng_one_in(p->r, 8) ? FLAG_AC : 0));
+        put_sized(p, p->narrow ? 2 : 4,
+                  ((uint32_t)rng_next(p->r) & (FLAGS_STATUS | FLAG_ID)) |
+                      (rng_one_in(p->r, 8) ? FLAG_AC : 0));
         part(p);
         put(p, 0x9d);
         break;
@@ -653,7 +676,18 @@ void program_make(struct program *p, struct rng *r, enum case_mode mode,
     p->r = r;
     p->mode = mode;
     p->wide = mode <= CASE_64_USER;
-    p->user = mode == CASE_64_USER || mode == CASE_COMPAT_USER;
+    p->narrow = mode >= CASE_16_REAL;
+    p->user = mode == CASE_64_USER || mode == CASE_COMPAT_USER ||
+              mode == CASE_16_VM86;
+    if (mode > CASE_32_FLAT) { /* offsets of all there is have 16 bits */
+        p->base = 0xe010 + 16 * rng_below(r, 0x200);
+        p->code_base = 0xe010 + 16 * rng_below(r, 0x200);
+        p->edge = DATA_AT + 0x1000 + rng_below(r, 0x3000);
+        if (mode == CASE_32_SEGMENTS || mode == CASE_16_PROTECTED) {
+            p->base -= rng_below(r, 16);
+            p->code_base -= rng_below(r, 16);
+        }
+    }
     p->native = native && p->user;
     p->at = CODE_AT + 0x40 + rng_below(r, 0x300);
     if (rng_one_in(r, 3)) /* where it crosses into the next page */

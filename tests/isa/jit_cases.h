@@ -17,10 +17,12 @@ enum {
     TABLES = 0x1000, /* four pages of page tables */
     GDT = 0x5000,
     TSS = 0x6000,
+    TSS32 = 0x6800,
     IDT64 = 0x7000,
     STUBS_AT = 0x8000, /* 16 bytes a vector: HLT */
     IST_TOP = 0xa000,
     IDT32 = 0xb000,
+    IDT16 = 0xb800,
     CODE_AT = 0x10000,
     CODE_SIZE = 0x3000,
     DATA_AT = 0x14000, /* four pages, then: */
@@ -38,7 +40,11 @@ enum case_mode {
     CASE_64_USER,
     CASE_COMPAT_KERNEL,
     CASE_COMPAT_USER,
-    CASE_32_FLAT, /* no paging */
+    CASE_32_FLAT,     /* no paging, as in all that follow */
+    CASE_32_SEGMENTS, /* with bases and limits */
+    CASE_16_REAL,
+    CASE_16_VM86,
+    CASE_16_PROTECTED, /* with limits */
     CASE_MODES
 };
 
@@ -51,10 +57,14 @@ struct program {
     struct rng *r;
     enum case_mode mode;
     bool wide, user;
-    bool rough;  /* faults are likely */
+    bool narrow;        /* 16-bit code */
+    uint32_t base;      /* of DS; others' are near; where there are segments */
+    uint32_t code_base; /* of CS */
+    uint32_t edge;      /* where segments end, more or less: linear */
+    bool rough;         /* faults are likely */
     bool native; /* only what the host can run, too, as a process of Linux */
-    uint32_t at; /* where it runs */
-    uint8_t code[PROGRAM_MAX + 64];
+    uint32_t at; /* where it runs: linear */
+    uint8_t bytes[PROGRAM_MAX + 64];
     unsigned n;
     /* Instructions one by one: what may be replaced by NOPs. */
     uint16_t part[PARTS_MAX];
@@ -64,6 +74,17 @@ struct program {
     uint64_t value[16];
     unsigned depth, counters, budget;
 };
+
+/* A linear address as offset in DS, in CS. */
+static inline uint32_t data_offset(const struct program *p, uint32_t linear)
+{
+    return linear - p->base;
+}
+
+static inline uint32_t code_offset(const struct program *p, uint32_t linear)
+{
+    return linear - p->code_base;
+}
 
 struct row_list {
     uint16_t row[8192];

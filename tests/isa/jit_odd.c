@@ -121,7 +121,9 @@ void odd_remap(struct program *p)
     uint32_t alias = ALIAS + DATA_AT + page;
     uint32_t to = DATA_AT + rng_below(p->r, 4) * 0x1000;
 
-    if (p->user || p->mode == CASE_32_FLAT)
+    if (p->mode > CASE_32_FLAT)
+        odd_load(p);
+    if (p->user || p->mode >= CASE_32_FLAT)
         return;
     part(p); /* mov dword [entry], to */
     put(p, 0xc7);
@@ -147,6 +149,10 @@ void odd_iret(struct program *p)
 {
     unsigned reg = free_reg(p), cs, target;
 
+    if (p->mode > CASE_32_FLAT) {
+        odd_load(p);
+        return;
+    }
     if (!(p->known >> RSP & 1))
         set_reg(p, RSP, pick_address(p) & ~15u);
     if (p->wide) {
@@ -171,6 +177,6 @@ void odd_iret(struct program *p)
     put(p, 0xcf);
     while (rng_one_in(p->r, 2))
         put(p, 0x90);
-    store_le32(p->code + target - 4, p->at + p->n);
+    store_le32(p->bytes + target - 4, p->at + p->n);
     changed(p, reg);
 }

@@ -12,9 +12,9 @@ static void keys(void **state)
     struct bench *b = *state;
     struct x86_state *s = &b->c.s;
 
-    assert_int_equal(key(b), MODE_CODE16); /* after reset */
+    assert_int_equal(key(b), MODE_CODE16 | MODE_64K); /* after reset */
     s->seg[CS].attr |= SEG_DB;
-    assert_int_equal(key(b), MODE_CODE32);
+    assert_int_equal(key(b), MODE_CODE32 | MODE_64K);
     bench_protected(b, 0);
     assert_int_equal(key(b), MODE_CODE32 | MODE_PE | MODE_SS32 | MODE_FLAT);
     bench_protected(b, 3);
@@ -29,8 +29,8 @@ static void keys(void **state)
     assert_true(key(b) & MODE_TF);
     s->cr0 &= ~(uint64_t)(CR0_TS | CR0_EM | CR0_MP | CR0_PG);
     bench_vm86(b, 2);
-    assert_int_equal(key(b),
-                     MODE_PE | MODE_VM86 | MODE_CODE16 | MODE_CPL | 2 << 17);
+    assert_int_equal(key(b), MODE_PE | MODE_VM86 | MODE_CODE16 | MODE_CPL |
+                                 MODE_64K | 2 << 17);
     bench_long(b, 0);
     assert_int_equal(key(b), MODE_CODE64 | MODE_PE | MODE_LMA | MODE_SS32 |
                                  MODE_FLAT | MODE_PG);
@@ -39,6 +39,43 @@ static void keys(void **state)
                                  MODE_FLAT | MODE_PG);
     s->seg[CS] = bench_segment(b, SEL_CODE16);
     assert_int_equal(key(b) & (MODE_CODE | MODE_FLAT), MODE_CODE16);
+}
+
+/* How far a segment goes without a look at it, and who has 64 KB. */
+static void ends(void **state)
+{
+    static const struct {
+        unsigned seg, sel;
+        uint64_t read, write;
+    } cases[] = {
+        {DS, SEL_DATA0, UINT64_MAX, UINT64_MAX},
+        {DS, SEL_ROM, 0x10000, 0},
+        {ES, SEL_DOWN, 0, 0},
+        {CS, SEL_XONLY, 0, 0},
+        {CS, SEL_CODE0, UINT64_MAX, 0},
+        {CS, SEL_CONF, UINT64_MAX, 0},
+    };
+    struct bench *b = *state;
+    struct x86_seg *s = b->c.s.seg;
+
+    for (unsigned n = 0; n < ARRAY_LEN(cases); n++) {
+        unsigned seg = cases[n].seg;
+
+        bench_protected(b, 0);
+        s[seg] = bench_segment(b, cases[n].sel);
+        x86_mode_changed(&b->c);
+        assert_int_equal(b->c.seg_end[0][seg], cases[n].read);
+        assert_int_equal(b->c.seg_end[1][seg], cases[n].write);
+    }
+    bench_protected(b, 0);
+    s[GS] = seg_null(0, 0);
+    s[ES].limit = 0xffff;
+    assert_int_equal(key(b) & (MODE_64K | MODE_FLAT), MODE_64K);
+    assert_int_equal(b->c.seg_end[1][ES], 0x10000);
+    assert_int_equal(b->c.seg_end[0][GS], 0);
+    s[ES].limit = 0xfffe;
+    assert_int_equal(key(b) & (MODE_64K | MODE_FLAT), 0);
+    assert_int_equal(b->c.seg_end[1][ES], 0xffff);
 }
 
 /* A segment that needs a base added or a check made is not flat. */
@@ -350,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(keys),
+        BENCH_TEST(ends),
         BENCH_TEST(flatness),
         BENCH_TEST(tlb_modes),
         BENCH_TEST(breakpoints_on),
