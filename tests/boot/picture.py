@@ -20,7 +20,8 @@ NARROW = {
 
 
 class Picture:
-    """Pixels as their brightness, 0 to 255, a row after the other."""
+    """Rows of pixels: their brightness, 0 to 255; in colours, their red, green
+    and blue."""
 
     def __init__(self, path):
         with open(path, 'rb') as f:
@@ -38,15 +39,17 @@ class Picture:
             if kind == b'IDAT':
                 packed += part
             at += size + 12
-        self.rows = list(self._unfilter(zlib.decompress(packed)))
+        self.colours = list(self._unfilter(zlib.decompress(packed)))
+        self.rows = [bytes((2 * r + 5 * g + b) >> 3 for r, g, b in
+                           zip(row[::3], row[1::3], row[2::3]))
+                     for row in self.colours]
 
     def _unfilter(self, data):
         n, above = self.width * 3, bytes(self.width * 3)
         for y in range(self.height):
             kind, line = data[y * (n + 1)], data[y * (n + 1) + 1:][:n]
             above = self._line(kind, bytearray(line), above)
-            yield bytes((2 * r + 5 * g + b) >> 3 for r, g, b in
-                        zip(above[::3], above[1::3], above[2::3]))
+            yield above
 
     @staticmethod
     def _line(kind, line, above):
