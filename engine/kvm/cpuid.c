@@ -209,7 +209,8 @@ static void add_basic(struct kvm_cpu *c, struct cpuid_table *t)
         add_model(c, t, leaf, 0);
 }
 
-/* KVM's leaves: features that KVM itself has, of those whose state is kept. */
+/* KVM's leaves: features that KVM itself has, of those whose state is kept or
+   may be forgotten. */
 static void add_kvm(struct kvm_cpu *c, struct cpuid_table *t)
 {
     enum {
@@ -217,10 +218,12 @@ static void add_kvm(struct kvm_cpu *c, struct cpuid_table *t)
         NO_IO_DELAY = 1 << 1,
         CLOCK2 = 1 << 3,
         STEAL_TIME = 1 << 5,
+        EOI = 1 << 6, /* noted in memory, where an exit can be spared */
         CLOCK_STABLE = 1 << 24,
     };
     struct kvm_cpuid_entry2 s = kvm_supported(&c->vm->host, 0x40000001, 0);
-    uint32_t offer = CLOCK | NO_IO_DELAY | CLOCK2 | STEAL_TIME | CLOCK_STABLE;
+    uint32_t offer =
+        CLOCK | NO_IO_DELAY | CLOCK2 | STEAL_TIME | EOI | CLOCK_STABLE;
     struct cpuid_result r = x86_cpuid(c->v->model, 0x40000000, 0, 0, 0, 0);
 
     add(t, 0x40000000, 0, r);

@@ -207,7 +207,7 @@ static const struct {
     uint64_t value;
     bool hyperv;
 } forgotten[] = {
-    {0x4b564d03, 1, 1, 0, false},       /* steal time */
+    {0x4b564d03, 2, 1, 0, false},       /* steal time, EOIs */
     {0x400000b0, 4, 2, 0, true},        /* timers */
     {0x40000090, 16, 1, 1 << 16, true}, /* interrupt sources: masked */
     {0x40000080, 1, 1, 0, true},        /* their controller */
