@@ -178,6 +178,7 @@ static bool runs_on(const struct block *b)
     const struct insn *last = &b->insn[b->n - 1];
 
     return !(insn_opcode(last)->props & OP_ENDS) ||
+           (insn_opcode(last)->props & OP_SYSTEM) ||
            last->opnd[0].kind == OPND_REL;
 }
 

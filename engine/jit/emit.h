@@ -159,12 +159,18 @@ static inline void e_movzx16(struct emit *e, unsigned to, unsigned from)
     e8(e, 0xc0 | (to & 7) << 3 | (from & 7));
 }
 
+/* The prefix of an instruction on n bytes. */
+static inline void e_size(struct emit *e, unsigned n)
+{
+    if (n == 2)
+        e8(e, 0x66);
+}
+
 /* mov to, from as n bytes of a general register are written */
 static inline void e_mov_part(struct emit *e, unsigned n, unsigned to,
                               unsigned from)
 {
-    if (n == 2)
-        e8(e, 0x66);
+    e_size(e, n);
     e_rr(e, n == 8, OP_MOV_STORE, from, to);
 }
 

@@ -124,20 +124,27 @@ bool stack_access(const struct trans *t, const struct insn *i, struct access *a,
     const struct operand *o = &i->opnd[0];
     unsigned n = i->osize;
     bool push = body == op_call || body == op_call_ind;
+    bool sreg = body == op_push_sreg || body == op_pop_sreg;
 
     if (!is_stack_size(t, n))
+        return false;
+    if (sreg && (t->wide || (body == op_pop_sreg && !is_segment_load(t, i))))
         return false;
     if (body == op_push && (o->kind == OPND_GPR || o->kind == OPND_MEM ||
                             (o->kind == OPND_IMM && fits32((int64_t)i->imm))))
         push = true;
+    else if (body == op_push_sreg)
+        push = true;
     else if (!push && !(body == op_pop && o->kind == OPND_GPR) &&
-             body != op_ret)
+             body != op_pop_sreg && body != op_ret)
         return false;
     /* The pointer moves, and then its low half is replaced. */
     if (body == op_pop && o->reg == RSP && n < t->stack)
         return false;
     *a = at_stack(t, i, RSP, push ? -(int)n : 0, n);
     a->write = push;
+    if (body == op_push_sreg) /* with 32-bit operands, too */
+        a->bytes = 2;
     *moves = push ? -(int)n : (int)n;
     return true;
 }
@@ -156,8 +163,7 @@ unsigned spare(struct trans *t, const struct place *p)
 void move_place(struct trans *t, unsigned op, const struct place *p,
                 unsigned reg, unsigned n)
 {
-    if (n == 2)
-        e8(t->e, 0x66);
+    e_size(t->e, n);
     e_rx(t->e, n == 8, op, reg, p->base, p->index, 0, p->disp);
 }
 
@@ -183,8 +189,7 @@ void store_place(struct trans *t, const struct place *p, unsigned from,
 static void store_imm(struct trans *t, const struct place *p, uint64_t v,
                       unsigned n)
 {
-    if (n == 2)
-        e8(t->e, 0x66);
+    e_size(t->e, n);
     e_rex(t->e, n == 8, 0, p->index, p->base);
     e8(t->e, 0xc7);
     e_modrm_sib(t->e, 0, p->base, p->index, 0, p->disp);
@@ -383,8 +388,7 @@ static void test_counter(struct trans *t, const struct insn *i, int32_t by)
 
     flags_yield(t, t->live[t->k]);
     e_rm(t->e, n == 8, OP_LEA_R, S0, H_CX, by);
-    if (n == 2)
-        e8(t->e, 0x66);
+    e_size(t->e, n);
     e_rr(t->e, n == 8, 0x85, S0, S0); /* test */
 }
 
@@ -515,14 +519,14 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
             (i->opnd[k].kind == OPND_GPR && i->opnd[k].reg != RAX &&
              i->opnd[k].reg != RDX))
             o = &i->opnd[k];
-    if (!o || (o->size != 4 && o->size != 8))
+    if (!o || o->size < 2)
         return false;
     w = o->size == 8;
     if (o->kind == OPND_MEM) {
         struct access a = {.i = i, .bytes = o->size};
         struct place p = emit_access(t, &a, false);
 
-        e_rx(e, w, OP_MOV_LOAD, S0, p.base, p.index, 0, p.disp);
+        load_place(t, &p, S0, o->size);
     } else {
         e_rr(e, w, OP_MOV_LOAD, S0, emit_get(t, o->reg, S0));
     }
@@ -531,19 +535,24 @@ static bool emit_division(struct trans *t, const struct insn *i, bool is_signed)
     if (is_signed) {
         /* Not by 0 or -1, and a dividend that is a sign-extended rAX. */
         e_rm(e, w, OP_LEA_R, S1, S0, 1);
+        e_size(e, o->size);
         e_alu_imm(e, w, ALU_CMP, S1, 1);
         unless_body(t, ji, 6);
         e_rr(e, w, OP_MOV_LOAD, S1, H_AX);
-        e_rex(e, w, 0, 0, S1); /* sar S1, 31 or 63 */
+        e_size(e, o->size);
+        e_rex(e, w, 0, 0, S1); /* sar S1, 15, 31 or 63 */
         e8(e, 0xc1);
         e8(e, 0xf8 | (S1 & 7));
-        e8(e, w ? 63 : 31);
+        e8(e, 8u * o->size - 1);
+        e_size(e, o->size);
         e_rr(e, w, 0x3b, S1, H_DX);
         unless_body(t, ji, 5);
     } else {
+        e_size(e, o->size);
         e_rr(e, w, 0x3b, H_DX, S0); /* cmp rdx, divisor */
         unless_body(t, ji, 3);
     }
+    e_size(e, o->size);
     e_rex(e, w, 0, 0, S0);
     e8(e, 0xf7);
     e8(e, (is_signed ? 0xf8 : 0xf0) | (S0 & 7));
@@ -618,7 +627,8 @@ static const struct {
     {op_stos, emit_stos},         {op_bt, emit_bit_string},
     {op_bts, emit_bit_string},    {op_btr, emit_bit_string},
     {op_btc, emit_bit_string},    {op_jcxz, emit_jcxz},
-    {op_loop, emit_loop},
+    {op_loop, emit_loop},         {op_lods, emit_lods},
+    {op_scas, emit_scas},         {op_cmps, emit_cmps},
 };
 
 bool emit_special(struct trans *t, const struct insn *i)

@@ -1,7 +1,8 @@
 /*
- * MOVS and STOS, repeated or not, natively: where all of it lies in one page
- * of RAM (each) that the TLB has, forward, with 64-bit addresses. All else is
- * left to the body, which also fills the TLB.
+ * String instructions. MOVS and STOS with 64-bit addresses, repeated or not,
+ * natively: where all of it lies in one page of RAM (each) that the TLB has,
+ * forward. One element at any address by what it is made of, forward. All else
+ * is left to the body, which also fills the TLB.
  */
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
@@ -83,8 +84,158 @@ static bool begin(struct trans *t, const struct insn *i)
     return true;
 }
 
+/* --- one element --- */
+
+static struct access element(const struct insn *i, unsigned reg, unsigned seg)
+{
+    return (struct access){.i = i,
+                           .implied = true,
+                           .reg = (uint8_t)reg,
+                           .seg = (uint8_t)seg,
+                           .asize = i->asize,
+                           .bytes = i->osize};
+}
+
+static struct place at_source(struct trans *t, const struct insn *i)
+{
+    struct access a = element(i, RSI, i->seg);
+
+    return emit_access(t, &a, false);
+}
+
+static struct place at_destination(struct trans *t, const struct insn *i,
+                                   bool write)
+{
+    struct access a = element(i, RDI, ES);
+
+    a.write = write;
+    return emit_access(t, &a, false);
+}
+
+/* Up to here nothing has changed. */
+static bool begin_one(struct trans *t, const struct insn *i)
+{
+    if ((i->flags & (INSN_REP | INSN_REPNE)) ||
+        (t->wide && (i->asize != 8 || i->seg >= FS)))
+        return false;
+    flags_yield(t, flags_needed(t, i));
+    test_mem32(t, C_OFF(s.rflags), FLAG_DF);
+    emit_body_if(t, i, 5);
+    return true;
+}
+
+/* op reg, [place] or the other way; op + 1 is not for bytes. */
+static void element_op(struct trans *t, const struct insn *i, unsigned op,
+                       const struct place *p, unsigned reg)
+{
+    if (i->osize > 1) {
+        move_place(t, op + 1, p, reg, i->osize);
+        return;
+    }
+    e_rx(t->e, false, op, reg, p->base, p->index, 0, p->disp);
+}
+
+/* rSI or rDI is one element further; flags stay. */
+static void advance(struct trans *t, const struct insn *i, unsigned reg)
+{
+    e_rm(t->e, i->asize == 8, OP_LEA_R, S0, reg, i->osize);
+    e_mov_part(t->e, i->asize, reg, S0);
+}
+
+bool emit_lods(struct trans *t, const struct insn *i)
+{
+    struct place p;
+
+    if (!begin_one(t, i))
+        return false;
+    p = at_source(t, i);
+    element_op(t, i, 0x8a, &p, H_AX);
+    advance(t, i, H_SI);
+    return true;
+}
+
+static bool stos_one(struct trans *t, const struct insn *i)
+{
+    struct place p;
+
+    if (!begin_one(t, i))
+        return false;
+    p = at_destination(t, i, true);
+    element_op(t, i, 0x88, &p, H_AX);
+    advance(t, i, H_DI);
+    return true;
+}
+
+/* What is at the source, in a register that the place of the destination
+   leaves. */
+static unsigned read_source(struct trans *t, const struct insn *i,
+                            struct place *p, bool write)
+{
+    unsigned v;
+
+    *p = at_source(t, i);
+    element_op(t, i, 0x8a, p, S0);
+    e_store(t->e, H_SP, J_OFF(target), S0);
+    *p = at_destination(t, i, write);
+    v = spare(t, p);
+    e_load(t->e, v, H_SP, J_OFF(target));
+    return v;
+}
+
+static bool movs_one(struct trans *t, const struct insn *i)
+{
+    struct place p;
+    unsigned v;
+
+    if (!begin_one(t, i))
+        return false;
+    v = read_source(t, i, &p, true);
+    element_op(t, i, 0x88, &p, v);
+    advance(t, i, H_SI);
+    advance(t, i, H_DI);
+    return true;
+}
+
+static void flags_are_new(struct trans *t)
+{
+    t->in_eflags = true;
+    t->in_slot = false;
+}
+
+bool emit_scas(struct trans *t, const struct insn *i)
+{
+    struct place p;
+
+    if (!begin_one(t, i))
+        return false;
+    p = at_destination(t, i, false);
+    element_op(t, i, 0x3a, &p, H_AX); /* cmp */
+    flags_are_new(t);
+    advance(t, i, H_DI);
+    return true;
+}
+
+bool emit_cmps(struct trans *t, const struct insn *i)
+{
+    struct place p;
+    unsigned v;
+
+    if (!begin_one(t, i))
+        return false;
+    v = read_source(t, i, &p, false);
+    element_op(t, i, 0x3a, &p, v);
+    flags_are_new(t);
+    advance(t, i, H_SI);
+    advance(t, i, H_DI);
+    return true;
+}
+
+/* --- many, natively --- */
+
 bool emit_stos(struct trans *t, const struct insn *i)
 {
+    if (!t->wide)
+        return stos_one(t, i);
     if (!begin(t, i))
         return false;
     last_page(t, H_DI, i->flags & INSN_REP, i->osize);
@@ -99,6 +250,8 @@ bool emit_movs(struct trans *t, const struct insn *i)
 {
     bool repeated = i->flags & INSN_REP;
 
+    if (!t->wide)
+        return movs_one(t, i);
     if (TLB_SIZE == 1 || !begin(t, i))
         return false;
     last_page(t, H_DI, repeated, i->osize);

@@ -5,37 +5,6 @@
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 
-void load_selector(struct trans *t, unsigned to, unsigned seg)
-{
-    e_rex(t->e, false, to, 0, H_SP); /* movzx to, word [sel] */
-    e8(t->e, 0x0f);
-    e8(t->e, 0xb7);
-    e_modrm_disp(t->e, to, H_SP,
-                 C_OFF(s.seg) + (int)(sizeof(struct x86_seg) * seg) +
-                     (int)offsetof(struct x86_seg, sel));
-}
-
-static bool emit_from_sreg(struct trans *t, const struct insn *i)
-{
-    const struct operand *o = &i->opnd[0];
-    int h = host_of(o->reg);
-
-    if (o->kind != OPND_GPR || o->size < 2 || i->opnd[1].reg > GS)
-        return false;
-    if (h >= 0 && o->size > 2) {
-        load_selector(t, (unsigned)h, i->opnd[1].reg);
-        return true;
-    }
-    if (h < 0 && o->size == 2)
-        return false;
-    load_selector(t, S0, i->opnd[1].reg);
-    if (h < 0)
-        emit_put(t, o->reg, S0);
-    else
-        e_mov_part(t->e, 2, (unsigned)h, S0);
-    return true;
-}
-
 void change_mem32(struct trans *t, unsigned alu, int32_t disp, uint32_t imm)
 {
     e8(t->e, 0x81);
@@ -274,12 +243,6 @@ static bool emit_rdtscp(struct trans *t, const struct insn *i)
 
 /* --- segment bases --- */
 
-int32_t base_of_segment(unsigned seg)
-{
-    return C_OFF(s.seg) + (int)sizeof(struct x86_seg) * (int)seg +
-           (int)offsetof(struct x86_seg, base);
-}
-
 static bool emit_read_base(struct trans *t, const struct insn *i, unsigned seg)
 {
     const struct operand *o = &i->opnd[0];
@@ -353,6 +316,13 @@ static const struct {
     {op_wrfsbase, emit_wrfsbase, IN_64},
     {op_wrgsbase, emit_wrgsbase, IN_64},
     {op_syscall, emit_syscall, IN_64},
+    {op_mov_to_sreg, emit_to_sreg, IN_REAL},
+    {op_push_sreg, emit_push_sreg, ANYWHERE},
+    {op_pop_sreg, emit_pop_sreg, IN_REAL},
+    {op_lxs, emit_lxs, IN_REAL},
+    {op_jmp_far, emit_jmp_far, IN_REAL},
+    {op_call_far, emit_call_far, IN_REAL},
+    {op_ret_far, emit_ret_far, IN_REAL},
     {op_cli, emit_cli, IN_KERNEL},
     {op_sti, emit_sti, IN_KERNEL},
     {op_swapgs, emit_swapgs, IN_KERNEL_64},

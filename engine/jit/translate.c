@@ -42,9 +42,16 @@ void insn_flags(const struct insn *i, uint16_t *reads, uint16_t *kills)
         *kills &= (uint16_t)~FLAG_OF;
 }
 
-static bool is_opaque(const struct insn *i)
+static bool is_opaque(const struct trans *t, const struct insn *i)
 {
-    return insn_opcode(i)->props & OP_SYSTEM;
+    return (insn_opcode(i)->props & OP_SYSTEM) && !is_segment_load(t, i);
+}
+
+/* Is it the last of what is translated as one? */
+static bool ends(const struct trans *t, const struct insn *i)
+{
+    return (insn_opcode(i)->props & OP_ENDS) && !is_conditional(i) &&
+           !is_segment_load(t, i);
 }
 
 enum { LOOK_AHEAD = 16, LOOK_BRANCHES = 2 };
@@ -60,7 +67,7 @@ static bool look_at(struct trans *t, gpa_t a, struct insn *i)
         tlb_forget_writes(&cpu->ic.cpu, a & PAGE_MASK);
     if (x86_decode(i, t->page + (a & ~PAGE_MASK), bytes,
                    block_decode_mode(t->mode)) != DECODE_OK ||
-        is_opaque(i))
+        is_opaque(t, i))
         return false;
     return true;
 }
@@ -92,7 +99,7 @@ static uint16_t live_at(struct trans *t, uint64_t rip, unsigned branches)
             live |= live_at(t, branch_target(t, &i, rip), branches - 1) & ~dead;
         else if (body == op_jmp)
             rip = branch_target(t, &i, rip);
-        else if (insn_opcode(&i)->props & OP_ENDS)
+        else if (is_conditional(&i) || ends(t, &i))
             break;
     }
     return (uint16_t)(live | (FLAGS_STATUS & ~dead));
@@ -106,7 +113,7 @@ static uint16_t live_out(struct trans *t)
 
     if (body == op_jmp || body == op_call)
         return live_at(t, branch_target(t, last, next), LOOK_BRANCHES);
-    if (!is_conditional(last) && (insn_opcode(last)->props & OP_ENDS))
+    if (ends(t, last))
         return FLAGS_STATUS;
     return live_at(t, next, LOOK_BRANCHES);
 }
@@ -139,7 +146,7 @@ static void find_live(struct trans *t)
         }
         t->live[k] = live;
         insn_flags(i, &reads, &kills);
-        if (is_opaque(i))
+        if (is_opaque(t, i))
             live = FLAGS_STATUS;
         else
             live = (uint16_t)((live & ~kills) | reads);
@@ -358,14 +365,6 @@ static void add_insns(struct trans *t, const struct block *ib)
     t->len += ib->len;
 }
 
-/* Does control fall out of its end, at least sometimes? */
-static bool falls_through(const struct block *ib)
-{
-    const struct insn *last = &ib->insn[ib->n - 1];
-
-    return is_conditional(last) || !(insn_opcode(last)->props & OP_ENDS);
-}
-
 /* Is what follows, up to that block's end, inside CS? */
 static bool is_inside(const struct trans *t, const struct block *ib)
 {
@@ -378,7 +377,8 @@ static void gather(struct trans *t, const struct block *ib)
 {
     while (ib && t->n + ib->n <= TRACE_INSNS && is_inside(t, ib)) {
         add_insns(t, ib);
-        ib = falls_through(ib) ? block_after(&t->cpu->ic.cpu, ib) : NULL;
+        ib = !ends(t, &ib->insn[ib->n - 1]) ? block_after(&t->cpu->ic.cpu, ib)
+                                            : NULL;
     }
 }
 

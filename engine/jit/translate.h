@@ -192,8 +192,6 @@ void emit_offset(struct trans *t, const struct access *a, int32_t more,
 /* The linear address, likewise. */
 void emit_linear(struct trans *t, const struct access *a, int32_t more,
                  unsigned to);
-/* From host rsp. */
-int32_t base_of_segment(unsigned seg);
 /* mov of n bytes, 2 to 8, between a register and a place */
 void move_place(struct trans *t, unsigned op, const struct place *p,
                 unsigned reg, unsigned n);
@@ -256,8 +254,6 @@ bool emit_system(struct trans *t, const struct insn *i); /* as emit_copy() */
 void flags_image(struct trans *t);
 /* and (4), or (1) or the like: dword [rsp + disp], imm32 */
 void change_mem32(struct trans *t, unsigned alu, int32_t disp, uint32_t imm);
-/* movzx to, the selector in a segment register */
-void load_selector(struct trans *t, unsigned to, unsigned seg);
 /* test dword [rsp + disp], imm32 */
 void test_mem32(struct trans *t, int32_t disp, uint32_t imm);
 /* scratch = a as it would be canonical; "not equal" when it is not. */
@@ -278,9 +274,29 @@ static inline bool is_real(const struct trans *t)
            (t->mode & MODE_64K);
 }
 
+/* --- emit_segment.c --- */
+/* From host rsp. */
+int32_t base_of_segment(unsigned seg);
+/* movzx to, the selector in a segment register */
+void load_selector(struct trans *t, unsigned to, unsigned seg);
+/* One after which the code goes on as it is. */
+bool is_segment_load(const struct trans *t, const struct insn *i);
+bool emit_from_sreg(struct trans *t, const struct insn *i);
+bool emit_push_sreg(struct trans *t, const struct insn *i);
+/* These where is_real(). */
+bool emit_to_sreg(struct trans *t, const struct insn *i);
+bool emit_pop_sreg(struct trans *t, const struct insn *i);
+bool emit_lxs(struct trans *t, const struct insn *i);
+bool emit_jmp_far(struct trans *t, const struct insn *i);
+bool emit_call_far(struct trans *t, const struct insn *i);
+bool emit_ret_far(struct trans *t, const struct insn *i);
+
 /* --- emit_string.c: as emit_copy() --- */
 bool emit_movs(struct trans *t, const struct insn *i);
 bool emit_stos(struct trans *t, const struct insn *i);
+bool emit_lods(struct trans *t, const struct insn *i);
+bool emit_scas(struct trans *t, const struct insn *i);
+bool emit_cmps(struct trans *t, const struct insn *i);
 
 /* --- emit_mode.c: as emit_copy() --- */
 bool emit_syscall(struct trans *t, const struct insn *i);
