@@ -37,6 +37,9 @@ static void bring_up(struct wild *w)
 /* A command in a slot, with a table of a few regions. */
 static void sense(struct wild *w, struct input *in)
 {
+    static const uint8_t packets[] = {0x00, 0x03, 0x12, 0x1b, 0x1e, 0x25,
+                                      0x28, 0x43, 0x46, 0x4a, 0x51, 0x55,
+                                      0x5a, 0xa8, 0xad, 0xbe};
     static const uint8_t commands[] = {0x60, 0x61, 0x25, 0x35, 0xec, 0xa0,
                                        0x06, 0xe7, 0x2f, 0xc8, 0xca, 0x20,
                                        0x30, 0xa1, 0xb0, 0xef};
@@ -46,13 +49,15 @@ static void sense(struct wild *w, struct input *in)
     uint8_t *header = w->b->env.ram + LISTS + 0x400 * port + 32 * slot;
     uint8_t *t = w->b->env.ram + table;
 
-    store_le16(header, 5);
+    bool packet = port == 1 && (how & 2);
+
+    store_le16(header, packet ? 0x25 : 5);
     store_le16(header + 2, (uint16_t)(take(in, 1) % 9));
     store_le64(header + 8, table);
     memset(t, 0, 0x50);
     t[0] = 0x27;
     t[1] = how & 2 ? 0x80 : (uint8_t)take(in, 1);
-    t[2] = commands[how >> 4];
+    t[2] = packet ? 0xa0 : commands[how >> 4];
     t[3] = (uint8_t)take(in, 1);
     t[4] = (uint8_t)take(in, 1);
     t[5] = (uint8_t)take(in, 1);
@@ -60,6 +65,8 @@ static void sense(struct wild *w, struct input *in)
     t[12] = t[2] >> 4 == 6 ? (uint8_t)(slot << 3) : (uint8_t)take(in, 1);
     for (unsigned i = 0; i < 12; i++)
         t[0x40 + i] = how & 4 ? (uint8_t)take(in, 1) : 0;
+    if (packet)
+        t[0x40] = packets[how >> 4];
     for (unsigned i = 0; i < 8 && (how & 8); i++) {
         store_le64(t + 0x80 + 16 * i, WILD_DATA + 0x8000 + take(in, 1));
         store_le32(t + 0x80 + 16 * i + 12, (uint32_t)take(in, 2));

@@ -40,7 +40,8 @@ static void sense(struct wild *w, struct input *in)
         out(w->b, base + i, (unsigned)take(in, 1), 1);
     out(w->b, base + 6, how & 4 ? 0xe0 : 0xa0, 1);
     if (!cd) {
-        out(w->b, base + 7, commands[how >> 4], 1);
+        out(w->b, base + 7,
+            how & 8 ? (unsigned)take(in, 1) : commands[how >> 4], 1);
     } else {
         out(w->b, base + 1, how & 8 ? 1 : 0, 1);
         out(w->b, base + 7, 0xa0, 1);

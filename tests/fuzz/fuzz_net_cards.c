@@ -22,7 +22,7 @@ struct setting {
 };
 static const struct {
     const struct dev_class *class;
-    struct setting up[12];
+    struct setting up[12]; /* 0, 0 ends */
     uint16_t bell[4];
     uint8_t bytes; /* of those; 4: in memory, 1: ports */
 } cards[] = {
@@ -104,12 +104,27 @@ static void map(struct rig *r, unsigned which)
 
 static void access(struct rig *r, unsigned which, struct input *i)
 {
+    /* Of the e1000; the others' lie close together. */
+    static const uint16_t registers[] = {
+        0x00,   0x08,   0x10,   0x14,   0x18,   0x20,   0x28,   0x2c,
+        0x30,   0x38,   0xc0,   0xc4,   0xc8,   0xd0,   0xd8,   0x100,
+        0x170,  0x178,  0x400,  0x410,  0x1000, 0x2800, 0x2804, 0x2808,
+        0x2810, 0x2818, 0x2820, 0x282c, 0x3800, 0x3804, 0x3808, 0x3810,
+        0x3818, 0x3820, 0x3828, 0x382c, 0x4000, 0x40d0, 0x5000, 0x5008,
+        0x5200, 0x5400, 0x5404, 0x5478, 0x547c, 0x5600, 0x5800, 0x5820};
     uint8_t how = (uint8_t)take(i, 1);
     unsigned bytes = 1u << (how & 3) % 3;
-    uint64_t off = take(i, 2), v = take(i, bytes);
+    uint64_t off = take(i, 2), v;
+
+    if (cards[which].class == &e1000_class && (how & 16)) {
+        off = registers[off % ARRAY_LEN(registers)];
+        bytes = 4;
+    }
+    v = take(i, bytes);
 
     if (how & 4) {
-        off = PORTS + 0x100 * which + off % 0x100;
+        off =
+            PORTS + 0x100 * which + off % (cards[which].bytes == 1 ? 32 : 256);
         if (how & 8)
             (void)in(r->b, (unsigned)off, bytes);
         else
@@ -134,9 +149,11 @@ static void register_write(struct rig *r, unsigned which, unsigned off,
 
 static void bring_up(struct rig *r, unsigned which)
 {
+    const struct setting *up = cards[which].up;
+
     map(r, which);
-    for (unsigned n = 0; n < ARRAY_LEN(cards[which].up); n++)
-        register_write(r, which, cards[which].up[n].off, cards[which].up[n].v);
+    for (; up->off || up->v; up++)
+        register_write(r, which, up->off, up->v);
 }
 
 static void ring_bell(struct rig *r, unsigned which, struct input *i)
@@ -159,6 +176,43 @@ static void descriptor(struct rig *r, struct input *i)
     store_le64(p + 8, take(i, 8));
     if (how & 4)
         store_le16(p + 8, (uint16_t)take(i, 1));
+}
+
+/* A frame in the e1000's ring: a context for cutting it, then its pieces. */
+static void e1000_sends(struct rig *r, struct input *i)
+{
+    static uint8_t frame[NET_FRAME_MAX];
+    gpa_t at = RAM + 0x8000;
+    uint8_t how = (uint8_t)take(i, 1);
+    unsigned n = (unsigned)take(i, 2) % 9000,
+             mss = (unsigned)take(i, 2) & 0x7ff;
+    uint8_t *ring = r->b->env.ram + RAM;
+
+    make_tcp4(frame, n);
+    if (how & 1) /* no such header */
+        frame[take(i, 1) % T_DATA] = (uint8_t)take(i, 1);
+    memcpy(r->b->env.ram + at, frame, n + T_DATA);
+    register_write(r, 0, 0x400, 0);
+    register_write(r, 0, 0x3810, 0);
+    register_write(r, 0, 0x3818, 0);
+    register_write(r, 0, 0x400, 2);
+    memset(ring, 0, 48);
+    ring[0] = NET_HEADER;
+    ring[1] = NET_HEADER + 10;
+    store_le16(ring + 2, T_TCP - 1);
+    ring[4] = T_TCP;
+    ring[5] = T_TCP + 16;
+    store_le32(ring + 8, (uint32_t)n | 0x20000000 | (how & 2 ? 0x05000000 : 0) |
+                             (how & 4 ? 0x02000000 : 0));
+    ring[13] = (uint8_t)(how & 8 ? T_DATA : take(i, 1));
+    store_le16(ring + 14, (uint16_t)mss);
+    store_le64(ring + 16, at);
+    store_le32(ring + 24, (n + T_DATA) | 0x20100000 | 0x09000000 |
+                              (how & 2 ? 0x04000000 : 0) |
+                              (how & 16 ? 0x40000000 : 0));
+    ring[29] = (uint8_t)(how >> 6);
+    register_write(r, 0, 0x3818, how & 32 ? 1 : 2);
+    loop_run_due(r->b->env.loop, false);
 }
 
 static void frame_in(struct rig *r, unsigned which, struct input *i)
@@ -241,7 +295,7 @@ static void step(struct rig *r, struct input *i)
     unsigned which = (unsigned)take(i, 1) % CARDS;
     struct dev *d = r->card[which];
 
-    switch (take(i, 1) % 16) {
+    switch (take(i, 1) % 18) {
     case 0: bring_up(r, which); break;
     case 1:
         conf_write(r->b, devfn(which), (unsigned)take(i, 1),
@@ -258,6 +312,7 @@ static void step(struct rig *r, struct input *i)
     case 10:
     case 11: access(r, which, i); break;
     case 12: ring_bell(r, which, i); break;
+    case 13: e1000_sends(r, i); break;
     default: descriptor(r, i); break;
     }
 }

@@ -16,6 +16,18 @@ static void set(struct wild *w, unsigned reg, uint32_t v)
     space_write_locked(w->b->env.mem, WILD_BAR + reg, v, 4);
 }
 
+/* A command of the administrator's that makes an I/O queue. */
+static void make_queue(struct wild *w, unsigned at, uint8_t opcode, gpa_t base)
+{
+    uint8_t *c = w->b->env.ram + SQ + 64 * at;
+
+    memset(c, 0, 64);
+    c[0] = opcode;
+    store_le64(c + 24, base);
+    store_le32(c + 40, (ENTRIES - 1) << 16 | 1);
+    store_le32(c + 44, opcode == 0x01 ? 0x10001 : 3);
+}
+
 static void bring_up(struct wild *w)
 {
     conf_write(w->b, NVME, 0x10, WILD_BAR, 4);
@@ -28,6 +40,10 @@ static void bring_up(struct wild *w)
     set(w, 0x30, CQ);
     set(w, 0x34, 0);
     set(w, 0x14, 0x460001);
+    make_queue(w, 0, 0x05, CQ + 0x1000);
+    make_queue(w, 1, 0x01, SQ + 0x1000);
+    set(w, 0x1000, 2);
+    set(w, 0x1004, 2);
 }
 
 /* Some commands, and the doorbell; every answer is taken. */
@@ -40,7 +56,7 @@ static void sense(struct wild *w, struct input *in)
                                  0x08, 0x09, 0x01, 0x05};
     unsigned how = (unsigned)take(in, 1), q = how & 3 ? how & 1 : how >> 2 & 1;
     unsigned at = (unsigned)take(in, 1) % ENTRIES;
-    uint8_t *c = w->b->env.ram + SQ + 0x800 * q + 64 * at;
+    uint8_t *c = w->b->env.ram + SQ + 0x1000 * q + 64 * at;
     unsigned id = (unsigned)take(in, 1);
 
     memset(c, 0, 64);

@@ -1,8 +1,8 @@
 /*
  * A driver gone wild: virtio block, console, entropy and network devices on the
- * PCI bus, their rings, registers and requests as the input has them, a disk that
- * answers late, in any order and with errors, pauses, resets and snapshots in
- * between. Nothing may crash, leak or be counted wrong.
+ * PCI bus, their rings, registers and requests as the input has them, a disk
+ * that answers late, in any order and with errors, pauses, resets and snapshots
+ * in between. Nothing may crash, leak or be counted wrong.
  */
 #define BOARD_WITHOUT_CMOCKA
 #include "hw/virtio/virtio_pci.h"
@@ -14,7 +14,15 @@
 extern const struct dev_class i440fx_class, piix3_class, virtio_blk_class,
     virtio_console_class, virtio_rng_class, virtio_net_class;
 
-enum { NDEVS = 4, NET = 3, QUEUES = 3, TURNS = 600, HELD = 64, DISK = 1 << 16, QUEUE_SIZE = 16 };
+enum {
+    NDEVS = 4,
+    NET = 3,
+    QUEUES = 3,
+    TURNS = 600,
+    HELD = 64,
+    DISK = 1 << 16,
+    QUEUE_SIZE = 16
+};
 enum { RINGS = 0x200000, RING_STEP = 0x10000, DATA = 0x300000 };
 
 static const uint8_t devfns[NDEVS] = {PCI_DEVFN(2, 0), PCI_DEVFN(3, 0),
@@ -140,9 +148,58 @@ static void request_header(struct rig *r, struct input *in)
     store_le64(p + 8, take(in, 1));
 }
 
+/* A whole request of the disk: header, data or ranges, status. */
+static void disk_request(struct rig *r, struct input *in)
+{
+    static const uint8_t types[] = {0, 1, 0, 1, 4, 8, 11, 13};
+    uint8_t how = (uint8_t)take(in, 1), type = types[how & 7];
+    unsigned q = how >> 3 & 1, at = (how >> 4) % 4 * 4, pieces = how >> 6;
+    struct ring *ring = &r->ring[0][q];
+    gpa_t header = DATA + 0x40 * at, data = DATA + 0x1000 + take(in, 2);
+    uint8_t *range = r->b->env.ram + data;
+    bool in_data = type == 0 || type == 8;
+
+    pieces = MIN(pieces, 2u);
+    store_le32(r->b->env.ram + header, type);
+    store_le64(r->b->env.ram + header + 8, take(in, 1));
+    store_le64(range, take(in, 1));
+    store_le32(range + 8, (uint32_t)take(in, 1));
+    store_le32(range + 12, (uint32_t)take(in, 1) & 3);
+    ring_desc(ring, at, header, 16, D_NEXT, (uint16_t)(at + 1));
+    for (unsigned i = 1; i <= pieces; i++)
+        ring_desc(ring, at + i, data,
+                  type >= 11 ? 16 : (uint32_t)take(in, 1) << 8,
+                  D_NEXT | (in_data ? D_WRITE : 0), (uint16_t)(at + i + 1));
+    ring_desc(ring, at + 1 + pieces, header + 16, 1, D_WRITE, 0);
+    ring_offer(ring, (uint16_t)at);
+    mem_write(r->b, bar(0) + 0x3000 + 4 * q, q, 2);
+    loop_run_due(r->b->env.loop, false);
+}
+
+/* A command of the network card's control queue. */
+static void net_control(struct rig *r, struct input *in)
+{
+    static const uint8_t classes[] = {0, 1, 2, 5};
+    struct ring *ring = &r->ring[NET][2];
+    uint8_t *p = r->b->env.ram + DATA;
+    unsigned n = (unsigned)take(in, 1);
+
+    p[0] = classes[take(in, 1) & 3];
+    p[1] = (uint8_t)(take(in, 1) & 7);
+    for (unsigned i = 0; i < 32; i++)
+        p[2 + i] = (uint8_t)take(in, 1);
+    ring_desc(ring, 0, DATA, 2, D_NEXT, 1);
+    ring_desc(ring, 1, DATA + 2, n, D_NEXT, 2);
+    ring_desc(ring, 2, DATA + 0x200, 1, D_WRITE, 0);
+    ring_offer(ring, 0);
+    mem_write(r->b, bar(NET) + 0x3000 + 4 * 2, 2, 2);
+    loop_run_due(r->b->env.loop, false);
+}
+
 static void kick(struct rig *r, unsigned which, struct input *in)
 {
-    unsigned q = (unsigned)take(in, 1) % (which == NET ? 3 : 2), n = (unsigned)take(in, 1) % 20;
+    unsigned q = (unsigned)take(in, 1) % (which == NET ? 3 : 2),
+             n = (unsigned)take(in, 1) % 20;
 
     for (unsigned i = 0; i < n; i++)
         ring_offer(&r->ring[which][q],
@@ -218,7 +275,7 @@ static void step(struct rig *r, struct input *in)
     unsigned which = (unsigned)take(in, 1) % NDEVS;
     struct dev *d = r->dev[which];
 
-    switch (take(in, 1) % 16) {
+    switch (take(in, 1) % 18) {
     case 0: bring_up(r, which, take(in, 1) & 1 ? ~0ull : take(in, 8)); break;
     case 1: access(r, which, in); break;
     case 2:
@@ -239,6 +296,8 @@ static void step(struct rig *r, struct input *in)
         break;
     case 11: request_header(r, in); break;
     case 12: kick(r, which, in); break;
+    case 13: disk_request(r, in); break;
+    case 14: net_control(r, in); break;
     default: descriptor(r, which, in); break;
     }
     if (r->dev[0]->inflight != r->nheld)

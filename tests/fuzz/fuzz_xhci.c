@@ -17,6 +17,23 @@ struct rig {
     struct dev *dev[3];
 };
 
+/* The controller has one timer. */
+static struct timer *armed;
+
+static void arm(struct env *env UNUSED, struct timer *t, uint64_t deadline)
+{
+    armed = deadline == UINT64_MAX ? NULL : t;
+}
+
+static void timer_runs(void)
+{
+    struct timer *t = armed;
+
+    armed = NULL;
+    if (t)
+        t->fn(t->ctx);
+}
+
 static void put(struct rig *r, unsigned off, uint32_t v)
 {
     mem_write(r->b, BAR + off, v, 4);
@@ -60,18 +77,30 @@ static void put_trb(struct rig *r, struct input *in)
               4);
 }
 
-static void save_and_load(struct rig *r)
+/* With damage it may be refused; then the machine would not run. */
+static void save_and_load(struct rig *r, struct input *in)
 {
+    unsigned damage = (unsigned)take(in, 1) & 3;
+
     for (unsigned i = 1; i < 3; i++) {
         const struct dev_class *c = r->dev[i]->cls;
         size_t n = state_size(c->state, c->version);
         uint8_t *p = malloc(n);
         struct err e;
 
+        if (c->pause)
+            c->pause(r->dev[i]);
         state_save(c->state, c->version, r->dev[i], p);
+        for (unsigned k = 0; k < damage; k++)
+            p[take(in, 3) % n] ^= (uint8_t)take(in, 1);
         if (state_load(c->state, c->version, r->dev[i], p, n, &e) ||
-            c->loaded(r->dev[i], c->version))
-            abort(); /* what we saved we must be able to load */
+            c->loaded(r->dev[i], c->version)) {
+            if (!damage)
+                abort(); /* what we saved we must be able to load */
+            c->reset(r->dev[i], true);
+        }
+        if (c->resume)
+            c->resume(r->dev[i]);
         free(p);
     }
 }
@@ -79,9 +108,12 @@ static void save_and_load(struct rig *r)
 static void step(struct rig *r, struct input *in)
 {
     struct input_sink *sink = &r->b->env.input;
+    unsigned op = (unsigned)take(in, 1);
     uint64_t off;
 
-    switch (take(in, 1) % 8) {
+    if (op & 8)
+        timer_runs();
+    switch (op % 8) {
     case 0: put(r, take(in, 2) & 0x3ffc, (uint32_t)take(in, 4)); break;
     case 1:
         put(r, XHCI_DOORBELLS + (take(in, 1) & 15) * 4, (uint32_t)take(in, 1));
@@ -102,7 +134,7 @@ static void step(struct rig *r, struct input *in)
         put(r, XHCI_CAP_SIZE + XHCI_PORT_REGS + (take(in, 1) & 0x7c),
             (uint32_t)take(in, 4));
         break;
-    default: save_and_load(r); break;
+    default: save_and_load(r, in); break;
     }
 }
 
@@ -111,6 +143,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct input in = {data, data + n};
     struct rig r = {.b = board_new()};
 
+    armed = NULL;
+    r.b->env.arm = arm;
     r.dev[0] = board_add(r.b, &i440fx_class, "host");
     r.dev[1] = board_make(r.b, &xhci_class, "usb");
     *(uint32_t *)board_prop(r.dev[1], "slot") = 4;
