@@ -343,7 +343,7 @@ static bool sizes_ok(const struct region *r)
 
 static void tell_bells(struct space *s, struct region *r, bool there)
 {
-    if (r->bells.count && s->listener.bells)
+    if ((r->bells.count || r->late) && s->listener.bells)
         s->listener.bells(s->listener.ctx, r, there);
 }
 
@@ -630,6 +630,12 @@ void space_write(struct space *s, gpa_t a, uint64_t v, unsigned bytes)
     space_lock(s);
     space_write_locked(s, a, v, bytes);
     space_unlock(s);
+}
+
+void space_settle(struct space *s)
+{
+    if (s->listener.settle)
+        s->listener.settle(s->listener.ctx);
 }
 
 /* --- DMA --- */

@@ -49,10 +49,18 @@ static void mem_bells(void *ctx, struct region *r, bool there)
         vm->config.engine->bells(vm, r, there);
 }
 
+static void mem_settle(void *ctx)
+{
+    struct vm *vm = ctx;
+
+    if (vm->config.engine->settle)
+        vm->config.engine->settle(vm);
+}
+
 static void listen(struct vm *vm)
 {
-    const struct space_listener l = {mem_map,   mem_unmap, mem_changed,
-                                     mem_wrote, vm,        mem_bells};
+    const struct space_listener l = {mem_map, mem_unmap, mem_changed, mem_wrote,
+                                     vm,      mem_bells, mem_settle};
 
     space_listen(vm->env.mem, &l);
 }

@@ -140,7 +140,9 @@ void kvm_bells(struct vm *vm, struct region *r, bool there)
 {
     struct kvm_vm *k = kvm_vm_of(vm);
 
-    if (!k->host.any_length)
+    if (r->late)
+        kvm_late(k, r, there);
+    if (!r->bells.count || !k->host.any_length)
         return;
     if (there && !k->doorbells)
         k->doorbells = doorbells_new(k);

@@ -97,6 +97,7 @@ const struct engine_ops engine_kvm = {
     .wrote = kvm_wrote,
     .dirty = kvm_dirty,
     .bells = kvm_bells,
+    .settle = kvm_settle,
     .irqchip = &kvm_irqchip,
     .vcpu_open = kvm_vcpu_open,
     .vcpu_close = kvm_vcpu_close,

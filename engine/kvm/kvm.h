@@ -2,13 +2,20 @@
  * The kvm engine: guests run on the host's CPU through Linux's /dev/kvm
  * (Documentation/virt/kvm/api.rst). docs/kvm.md says how it is put together.
  *
- *   kvm.c      the engine: open, close, its table      probe.c   may we, and
- * why not memory.c   windows to memory slots, dirty pages    vcpu.c    the run
- * loop exits.c    what stops a vCPU, and their counts     irqchip.c local
- * APICs, messages regs.c     x86_state in and out                    fpu.c its
- * x87 and vector part msr.c      MSRs in and out, and those KVM refuses cpuid.c
- * what guests are told hyperv.c   Hyper-V's interface doorbell.c stores that
- * signal stats.c    counters
+ *   kvm.c       the engine: open, close, its table
+ *   probe.c     may we, and why not
+ *   memory.c    windows to memory slots, dirty pages
+ *   vcpu.c      the run loop
+ *   exits.c     what stops a vCPU
+ *   stats.c     counters
+ *   irqchip.c   local APICs, messages
+ *   regs.c      x86_state in and out
+ *   fpu.c       its x87 and vector part
+ *   msr.c       MSRs in and out, and those KVM refuses
+ *   cpuid.c     what guests are told
+ *   hyperv.c    Hyper-V's interface
+ *   doorbell.c  stores that signal
+ *   late.c      stores that may wait
  *
  * Threads as in lodge/engine.h. What many threads touch says so.
  */
@@ -27,6 +34,7 @@ struct kvm_host {
     int run_size;       /* bytes of a vCPU's mapping */
     unsigned max_slots; /* memory slots of a VM */
     bool any_length;    /* of stores that ring a bell */
+    int late_page;      /* of a vCPU's mapping: stores kept back; 0: none */
     bool tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr, stats;
     bool hyperv_synic, hyperv_cpuid;
     struct kvm_cpuid2 *cpuid; /* what it can give guests */
@@ -61,7 +69,9 @@ struct kvm_vm {
     /* The machine lock. */
     struct kvm_route route[KVM_LEVEL_ROUTES];
     unsigned routes, next_route;
-    struct kvm_doorbells *doorbells; /* doorbell.c */
+    struct kvm_doorbells *doorbells;      /* doorbell.c */
+    struct kvm_coalesced_mmio_ring *late; /* late.c; the VM's only one */
+    uint64_t late_stores;
 };
 
 /* Why a vCPU came out, for --stats. */
@@ -177,6 +187,12 @@ unsigned kvm_hyperv_cpuid(struct kvm_cpu *c, struct kvm_cpuid_entry2 *to,
 /* --- doorbell.c --- */
 void kvm_bells(struct vm *vm, struct region *r, bool there);
 void kvm_doorbells_close(struct kvm_vm *k);
+
+/* --- late.c --- */
+void kvm_late(struct kvm_vm *k, struct region *r, bool there);
+void kvm_settle(struct vm *vm);
+/* The same, without the machine lock: after each KVM_RUN. */
+void kvm_settle_all(struct kvm_vm *k);
 
 extern const struct engine_ops engine_kvm;
 

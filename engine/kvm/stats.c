@@ -94,6 +94,8 @@ void kvm_stats(struct vcpu *v,
         snprintf(name, sizeof name, "ns_%s", kinds[n]);
         emit(ctx, name, c->exit_ns[n]);
     }
+    if (!v->id)
+        emit(ctx, "late_stores", c->vm->late_stores);
     emit(ctx, "start_ns", c->start_ns);
     emit(ctx, "start_cpu_ns", c->start_cpu_ns);
     read_kernel(c->stats_fd, emit, ctx);

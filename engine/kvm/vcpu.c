@@ -25,6 +25,9 @@ static int open_parts(struct kvm_cpu *c, struct err *e)
         return err_set(e, LE_NOMEM, "CPU %u of /dev/kvm: %s", c->v->id,
                        strerror(errno));
     c->run = run;
+    if (!c->v->id && c->vm->host.late_page > 0)
+        c->vm->late = (void *)((uint8_t *)run +
+                               (size_t)c->vm->host.late_page * PAGE_SIZE);
     rc = kvm_set_cpuid(c, e);
     if (!rc && c->v->model->hyperv)
         rc = kvm_hyperv_open(c, e);
@@ -54,6 +57,8 @@ void kvm_vcpu_close(struct vcpu *v)
 {
     struct kvm_cpu *c = kvm_cpu_of(v);
 
+    if (!v->id)
+        c->vm->late = NULL;
     if (c->run)
         munmap(c->run, (size_t)c->vm->host.run_size);
     if (c->stats_fd >= 0)
@@ -148,6 +153,7 @@ enum stop kvm_run(struct vcpu *v)
             take_events(c, events);
         }
         error = enter(c, thread);
+        kvm_settle_all(c->vm);
         if (error == EINTR)
             c->exits[KVM_EX_KICK]++;
         else if (error && error != EAGAIN)

@@ -327,6 +327,7 @@ int vga_update(void *dev, struct display_surface *s, unsigned y, unsigned h,
     uint32_t *row = NULL;
     unsigned end;
 
+    space_settle(((struct vga *)dev)->dev.env->mem);
     begin(&p, dev);
     if (s->width != p.mode.width || s->height != p.mode.height)
         return DISPLAY_STALE;

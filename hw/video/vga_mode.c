@@ -177,6 +177,7 @@ unsigned vga_text(void *dev, struct display_cell *cells, unsigned max,
     uint16_t at;
     bool seen = vga_cursor(v, &at);
 
+    space_settle(v->dev.env->mem);
     if (cursor)
         *cursor = (struct display_cursor){
             .first = v->cr[CR_CURSOR_START] & 31,

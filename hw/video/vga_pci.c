@@ -83,7 +83,8 @@ static void set_regions(struct vga *v)
     v->window = (struct region){.name = "VGA window",
                                 .size = VGA_WINDOW_SIZE,
                                 .ops = &vga_window_ops,
-                                .dev = v};
+                                .dev = v,
+                                .late = true};
     v->ports = (struct region){
         .name = "VGA ports", .size = PORTS, .ops = &ports_ops, .dev = v};
     v->vbe_index_port = (struct region){

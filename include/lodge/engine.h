@@ -41,7 +41,7 @@ enum stop {
  * engine looks at them between blocks and clears what it has taken.
  */
 enum vcpu_event {
-    VCPU_INTR = 1 << 0,  /* level: the interrupt controller has a vector */
+    VCPU_INTR = 1 << 0, /* level: the interrupt controller has a vector */
     VCPU_NMI = 1 << 1,
     VCPU_SMI = 1 << 2,
     VCPU_INIT = 1 << 3,
@@ -66,7 +66,7 @@ struct vcpu {
     _Atomic uint32_t events; /* enum vcpu_event */
     _Atomic uint8_t sipi_vector;
     _Atomic uint64_t a20_mask; /* ANDed with physical addresses */
-    struct host_event wake;  /* the vCPU thread sleeps here after STOP_HALT */
+    struct host_event wake;    /* the vCPU thread sleeps here after STOP_HALT */
 
     struct err fault; /* set before STOP_FAULT */
     void *owner;      /* vm/'s */
@@ -119,9 +119,12 @@ struct engine_ops {
     void (*wrote)(struct vm *vm, gpa_t a, size_t n);
     /* Pages of w written since the last call, a bit each; clears. */
     int (*dirty)(struct vm *vm, const struct window *w, uint64_t *bitmap);
-    /* A region with bells (lodge/space.h) was mapped, or is about to go; the
-       machine lock is held. NULL: its stores come like all others. */
+    /* A region with bells or late stores (lodge/space.h) was mapped, or is
+       about to go; the machine lock is held. NULL: its stores come like all
+       others. */
     void (*bells)(struct vm *vm, struct region *r, bool there);
+    /* space_settle(): brings the stores kept back. NULL: there are none. */
+    void (*settle)(struct vm *vm);
     const struct irqchip_ops *irqchip; /* NULL: the models in hw/intc */
     int (*vcpu_open)(struct vcpu *c, struct err *e);
     void (*vcpu_close)(struct vcpu *c);

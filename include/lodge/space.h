@@ -59,6 +59,7 @@ struct region {
     gpa_t base;
     int priority;
     struct region_bells bells; /* the owner's; count 0: none */
+    bool late; /* the owner's: stores may come late, see space_settle() */
 };
 
 struct space;
@@ -89,6 +90,14 @@ uint64_t space_read_locked(struct space *s, gpa_t a, unsigned bytes);
 void space_write_locked(struct space *s, gpa_t a, uint64_t v, unsigned bytes);
 
 /*
+ * A vCPU's stores to a `late` region may be kept back by its engine, which
+ * brings them in their order before any other access of a vCPU to a device and
+ * before the machine stands still. The region's owner calls this before it
+ * looks, other than in an access, at what they make. Machine lock held.
+ */
+void space_settle(struct space *s);
+
+/*
  * DMA, by devices; any thread. load reads RAM and ROM, store writes RAM; the
  * other bytes read as all ones and ignore stores, and the return is -LE_RANGE.
  * store tells the engine that RAM changed.
@@ -96,9 +105,9 @@ void space_write_locked(struct space *s, gpa_t a, uint64_t v, unsigned bytes);
 int space_load(struct space *s, gpa_t a, void *buf, size_t n);
 int space_store(struct space *s, gpa_t a, const void *buf, size_t n);
 /*
- * Guest RAM as host memory: the longest piece of writable RAM at [a, a+n): 0, or -LE_RANGE when a is
- * not RAM. The span may be shorter than n; ask again for the rest. Whoever
- * writes through it calls space_wrote() afterwards.
+ * Guest RAM as host memory: the longest piece of writable RAM at [a, a+n): 0,
+ * or -LE_RANGE when a is not RAM. The span may be shorter than n; ask again for
+ * the rest. Whoever writes through it calls space_wrote() afterwards.
  */
 int space_span(struct space *s, gpa_t a, size_t n, struct span *ram);
 void space_wrote(struct space *s, gpa_t a, size_t n);
@@ -127,8 +136,9 @@ struct space_listener {
     void (*changed)(void *ctx);
     void (*wrote)(void *ctx, gpa_t a, size_t n);
     void *ctx;
-    /* A region with bells came, or is about to go; or NULL. */
+    /* A region with bells or late stores came, or is about to go; or NULL. */
     void (*bells)(void *ctx, struct region *r, bool there);
+    void (*settle)(void *ctx); /* of space_settle(); or NULL */
 };
 void space_listen(struct space *s, const struct space_listener *l);
 

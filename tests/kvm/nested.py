@@ -32,6 +32,10 @@ FIRMWARE = ['/usr/share/seabios/bios-256k.bin',
             '/usr/share/seabios/vgabios-stdvga.bin']
 # Says a letter on the serial line and ends the VM with status 11.
 BOOT_SECTOR = bytes.fromhex('baf803' 'b04b' 'ee' 'baf400' 'b005' 'ee' 'f4')
+# Puts "LATE" on the text screen and stops for good, interrupts off, so that
+# nothing stops the CPU after it.
+SCREEN_SECTOR = bytes.fromhex('fa' 'b0ff' 'e621' '6800b8' '07' '31ff' 'b41f') + b''.join(
+    bytes([0xb0, c, 0xab]) for c in b'LATE') + bytes.fromhex('f4' 'ebfd')
 # What Debian's kernel is told.
 LINUX = 'console=ttyS0 quiet panic=-1'
 
@@ -101,20 +105,29 @@ def stripped(program, folder):
 
 
 class Job:
-    """engine None: words are all of Lodge's; 'kvm+jit': two guests at once.
+    """verb 'run': words go to a guest under kvm; None: they are all of Lodge's.
+    around: what the shell does with RUN, that guest; JIT, the same under jit;
+    LODGE, the program.
     shadow: with KVM's own page tables, where the CPU has nested ones."""
 
-    def __init__(self, name, words, check, files=(), engine='kvm',
+    def __init__(self, name, words, check, files=(), verb='run', around='RUN',
                  shadow=False):
         self.name, self.words, self.check = name, words, check
         self.files = list(files)
-        self.engine = engine
+        self.verb, self.around = verb, around
         self.shadow = shadow
 
-    def command(self, lodge, engine):
-        if self.engine is None:
-            return [lodge] + self.words
-        return [lodge, 'run', '--engine', engine] + self.words
+    def command(self, lodge, engine, path_of):
+        words = [path_of(w[5:]) if w.startswith('FILE:') else w
+                 for w in self.words]
+        if self.verb:
+            words = [self.verb, '--engine', engine] + words
+        return shlex.join([lodge] + words)
+
+    def shell(self, lodge, path_of):
+        text = self.around.replace('LODGE', lodge)
+        text = text.replace('JIT', self.command(lodge, 'jit', path_of))
+        return text.replace('RUN', self.command(lodge, 'kvm', path_of))
 
 
 # --- what is run ---
@@ -178,8 +191,8 @@ def linux_words(args, cpus, *append):
             '--timeout', '200']
 
 
-def linux_job(args, name, words, check, files=(), engine='kvm'):
-    return Job(name, words, check, linux(args) + list(files), engine)
+def linux_job(args, name, words, check, files=(), **how):
+    return Job(name, words, check, linux(args) + list(files), **how)
 
 
 def linux_jobs(args):
@@ -235,28 +248,50 @@ def other_jobs(args):
 
     return [
         linux_job(args, 'beside', linux_words(args, 1) + ['--no-reboot'],
-                  twice, engine='kvm+jit'),
+                  twice, around='JIT & RUN; wait'),
         linux_job(args, 'hyperv', linux_words(
             args, 1, 'console=ttyS0 panic=-1') +
             ['--no-reboot', '--cpu', 'host,+hyperv'], hyperv)]
 
 
-def bios_jobs(args):
-    """The firmware to a boot sector."""
-    image = os.path.join(args.tmp, 'boot.img')
+def boot_disk(args, name, code):
+    """A disk that has but a boot sector, and how it is booted."""
+    image = os.path.join(args.tmp, name)
     for f in FIRMWARE:
         if not os.path.exists(f):
             raise Missing(f'{f} is not here')
     with open(image, 'wb') as f:
-        f.write(BOOT_SECTOR.ljust(510, b'\0') + b'\x55\xaa')
+        f.write(code.ljust(510, b'\0') + b'\x55\xaa')
         f.truncate(1 << 20)
+    return image, ['-m', '64M', '--disk', 'FILE:' + image, '--display', 'none',
+                   '--timeout', '100']
 
+
+def bios_jobs(args):
+    """The firmware to a boot sector."""
     def check(status, text):
         return None if status == 11 else f'status {status}: {text[-800:]}'
 
-    return [Job('bios', ['-m', '64M', '--disk', 'FILE:' + image, '--display',
-                         'none', '--serial', 'stdio', '--debug-exit',
-                         '--timeout', '100'], check, [image])]
+    image, words = boot_disk(args, 'boot.img', BOOT_SECTOR)
+    return [Job('bios', words + ['--serial', 'stdio', '--debug-exit'], check,
+                [image])]
+
+
+def screen_jobs(args):
+    """What KVM keeps back for the screen is on it when somebody looks, though
+    the guest does nothing more."""
+    def check(status, text):
+        kept = re.search(r'"late_stores": (\d+)', text)
+        if text.startswith('LATE') and kept and int(kept.group(1)) >= 4:
+            return None
+        return f'status {status}: {text[-800:]}'
+
+    image, words = boot_disk(args, 'screen.img', SCREEN_SECTOR)
+    return [Job('screen', words + ['--serial', 'none', '--name', 'kvm-screen',
+                                   '--stats', '/proc/self/fd/1'], check, [image],
+                around='RUN & for n in $(seq 60); do sleep 1; '
+                'LODGE screen kvm-screen 2>/dev/null | grep LATE && break; '
+                'done; LODGE stop -f kvm-screen; wait')]
 
 
 def engine_jobs(args):
@@ -271,10 +306,10 @@ def engine_jobs(args):
     def chosen(status, text):
         return None if 'engine kvm' in text else text[-500:]
 
-    return [Job('engines', ['engines'], listed, engine=None),
+    return [Job('engines', ['engines'], listed, verb=None),
             Job('auto', ['run', '-v', '-m', '64M', '--kernel',
                          'FILE:' + kernel, '--debug-exit', '--timeout', '60'],
-                chosen, [kernel], engine=None)]
+                chosen, [kernel], verb=None)]
 
 
 KERNELS = [
@@ -289,7 +324,7 @@ KERNELS = [
 SHADOW = {'strict', 'modes', 'paging32'}
 SHADOW_PAGING = ['rmmod kvm_amd', 'insmod /lib/modules/kvm-amd.ko npt=0']
 TESTS = {
-    'guests': [engine_jobs, linux_jobs, kernel_jobs, bios_jobs],
+    'guests': [engine_jobs, linux_jobs, kernel_jobs, bios_jobs, screen_jobs],
     'more': [disk_jobs, other_jobs],
 }
 
@@ -304,14 +339,9 @@ def script(jobs):
         if j.shadow and not shadow:
             lines += SHADOW_PAGING
             shadow = True
-        words = ['/' + files_name(w[5:]) if w.startswith('FILE:') else w
-                 for w in j.command('./lodge', 'kvm')]
-        quoted = ' '.join("'" + w + "'" for w in words)
-        if j.engine == 'kvm+jit':
-            other = quoted.replace("'kvm'", "'jit'", 1)
-            quoted = f'{{ {other} & {quoted}; wait; }}'
+        command = j.shell('./lodge', lambda p: '/' + files_name(p))
         lines += [f'echo "=== {j.name}"',
-                  f'{quoted} </dev/null 2>&1; s=$?; echo',
+                  f'{{ {command}; }} </dev/null 2>&1; s=$?; echo',
                   f'echo "=== end {j.name} $s"']
     return '\n'.join(lines) + '\n'
 
@@ -333,11 +363,16 @@ def initramfs(args, jobs):
     for path in sorted({f for j in jobs for f in j.files}):
         a.add_file(files_name(path), path)
     a.add('lodge/inside', script(jobs).encode())
-    to = os.path.join(args.tmp, 'initrd')
-    with open(os.path.join(args.guest, 'initrd'), 'rb') as f:
+    return with_archive(os.path.join(args.guest, 'initrd'), a, args.tmp)
+
+
+def with_archive(initramfs_file, archive, folder):
+    """A copy of an initramfs in that folder, with this in it."""
+    to = os.path.join(folder, 'with-' + os.path.basename(initramfs_file))
+    with open(initramfs_file, 'rb') as f:
         base = f.read()
     with open(to, 'wb') as f:
-        f.write(base + b'\0' * (-len(base) % 4) + a.end())
+        f.write(base + b'\0' * (-len(base) % 4) + archive.end())
     return to
 
 
@@ -381,16 +416,11 @@ def run_nested(args, jobs):
     return results
 
 
-def run_here(args, jobs, engine):
+def run_here(args, jobs):
     results = {}
     for j in jobs:
-        words = [w[5:] if w.startswith('FILE:') else w
-                 for w in j.command(args.lodge, engine)]
-        if j.engine == 'kvm+jit':
-            quoted = shlex.join(words)
-            words = ['sh', '-c', quoted.replace('kvm', 'jit', 1) + ' & ' +
-                     quoted + '; wait']
-        p = subprocess.run(words, stdin=subprocess.DEVNULL,
+        p = subprocess.run(['sh', '-c', j.shell(args.lodge, lambda p: p)],
+                           stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            timeout=300, check=False)
         results[j.name] = (p.returncode,
@@ -409,7 +439,7 @@ def offers_kvm(args):
 
 def host_jobs(args):
     """A /dev/kvm of whatever kind emulates real mode."""
-    return bios_jobs(args)
+    return bios_jobs(args) + screen_jobs(args)
 
 
 def test_host(args):
@@ -431,7 +461,7 @@ def test_host(args):
     if fat:
         print(fat)
         return 1
-    return report(host_jobs(args), run_here(args, host_jobs(args), 'kvm'))
+    return report(host_jobs(args), run_here(args, host_jobs(args)))
 
 
 def resident(pid, but):
@@ -507,7 +537,7 @@ def main():
                     if not args.only or re.match(args.only, j.name)]
             if args.nested:
                 return report(jobs, run_nested(args, jobs))
-            return report(jobs, run_here(args, jobs, 'kvm'))
+            return report(jobs, run_here(args, jobs))
         except Missing as e:
             print('skipped:', e)
             return 77

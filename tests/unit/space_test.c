@@ -373,6 +373,27 @@ static void bells(void **state)
     ASSERT_LOG(ear, "+dev:5000/3 ");
 }
 
+static void hear_settle(void *ctx)
+{
+    note(ctx, "settle ");
+}
+
+static void late(void **state)
+{
+    struct fixture *f = *state;
+    struct probe ear = {0};
+    struct region dev = {"dev", 64, &ops14, &f->p, .late = true};
+    const struct space_listener l = {
+        .bells = hear_bells, .settle = hear_settle, .ctx = &ear};
+
+    space_settle(f->mem); /* nobody listens */
+    space_listen(f->mem, &l);
+    space_map(f->mem, 0x2000, &dev, 0);
+    space_settle(f->mem);
+    space_unmap(&dev);
+    ASSERT_LOG(ear, "+dev:2000/0 settle -dev:2000/0 ");
+}
+
 static void listener(void **state)
 {
     struct fixture *f = *state;
@@ -587,6 +608,7 @@ int main(void)
         SPACE_TEST(random_maps),
         SPACE_TEST(whole_port_table),
         SPACE_TEST(bells),
+        SPACE_TEST(late),
         SPACE_TEST(callbacks_may_map),
         cmocka_unit_test(lock_free_readers),
     };
