@@ -85,6 +85,13 @@ fuzz-isa:
 	@$(MAKE) --no-print-directory build
 	@ninja -C $(BUILD) fuzz-isa
 
+# The libFuzzer targets of devices, images and files, one after the other:
+# SECONDS each, TARGETS="ahci nvme" for some of them.
+SECONDS := 3600
+fuzz:
+	@tools/setup.sh fuzz
+	@tests/fuzz/run.sh $(SECONDS) $(TARGETS)
+
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -102,4 +109,4 @@ sanitize:
 clean:
 	@rm -rf build build-sanitize
 
-.PHONY: all setup build run test test-debian test-pc test-kvm core bench bench-smp fuzz-isa format sanitize clean
+.PHONY: all setup build run test test-debian test-pc test-kvm core bench bench-smp fuzz-isa fuzz format sanitize clean

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that Lodge is built and tested with, and says
 # which. With nothing missing it does nothing and needs no network.
-#   tools/setup.sh build|guest|test|debian|pc|bench
+#   tools/setup.sh build|guest|test|debian|pc|bench|fuzz
 set -eu
 
 build="meson ninja-build pkg-config gcc libc6-dev python3 acpica-tools nasm
@@ -12,6 +12,7 @@ test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
 gcc-multilib libc6-dev-i386 kmod"
 debian="mmdebstrap e2fsprogs"
 pc="xorriso ipxe-qemu grub-common grub-pc-bin mmdebstrap arch-test e2fsprogs fdisk dosfstools mtools openssh-client"
+fuzz="clang libclang-rt-dev"
 bench="qemu-system-x86 mmdebstrap e2fsprogs kmod cpio xz-utils gzip"
 
 case "${1:-build}" in
@@ -21,7 +22,8 @@ test) want="$build $guest $test" ;;
 debian) want="$build $guest $test $debian" ;;
 pc) want="$build $guest $test $pc" ;;
 bench) want="$build $bench" ;;
-*) echo "usage: tools/setup.sh build|guest|test|debian|pc|bench" >&2; exit 2 ;;
+fuzz) want="$build $fuzz" ;;
+*) echo "usage: tools/setup.sh build|guest|test|debian|pc|bench|fuzz" >&2; exit 2 ;;
 esac
 
 missing=
