@@ -107,6 +107,23 @@ struct x86_exception {
     uint64_t dr6;    /* #DB: bits to set */
 };
 
+/*
+ * The TLB's entry of the page that the stack is on, for an engine that looks
+ * here first: filled by it, from an entry of the current mode that has a write
+ * tag. What drops any entry of the TLB, or changes the mode, forgets it.
+ */
+struct stack_page {
+    uint64_t page; /* linear, or STACK_NONE */
+    uint64_t addend;
+};
+/*
+ * No canonical address is on this page, and the addend that goes with it leads
+ * to `nowhere` in struct cpu.
+ */
+#define STACK_NONE 0x5ac0ffee00000000ull
+
+enum { CPU_HOST_SP = 32 };
+
 /* A page's translation for instruction fetch. */
 struct itlb_entry {
     uint64_t tag; /* linear page address, or TLB_NONE */
@@ -119,6 +136,13 @@ enum { ITLB_SIZE = 256, ITLB_LISTED = 64 };
 struct outside_access;
 
 struct cpu {
+    /*
+     * An engine may have the host's stack pointer at CPU_HOST_SP, with what is
+     * used most in reach of a short displacement: before it nothing is kept.
+     */
+    uint8_t lost[CPU_HOST_SP];
+    uint8_t near[16]; /* the engine's own */
+    struct stack_page stack;
     struct x86_state s;
 
     /*
@@ -201,6 +225,7 @@ struct cpu {
 
     struct tlb_entry tlbs[TLB_TABLES][TLB_SIZE];
     struct itlb_entry itlb[2][ITLB_SIZE]; /* supervisor, user */
+    uint8_t nowhere[PAGE_SIZE];
 };
 
 /* The mode bits that change what a block of code means. */

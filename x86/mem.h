@@ -195,6 +195,8 @@ void tlb_flush_page(struct cpu *c, gva_t a);
 void tlb_forget_writes(struct cpu *c, gpa_t page);
 /* e, of c's tables, has a write tag for this page. */
 void tlb_note_write(struct cpu *c, const struct tlb_entry *e, gpa_t page);
+/* Its page is to be looked up again (struct stack_page). */
+void tlb_forget_stack(struct cpu *c);
 /* e is of c's tables: empty from now on; or without a write tag. */
 void tlb_drop_entry(struct cpu *c, struct tlb_entry *e);
 void tlb_drop_write(struct cpu *c, struct tlb_entry *e);

@@ -126,6 +126,7 @@ static void set_tlb(struct cpu *c, unsigned cpl)
         c->tlb_mode =
             (c->s.cr4 & CR4_SMAP) && !ac ? TLB_KERNEL_SMAP : TLB_KERNEL;
     c->tlb = c->tlbs[c->tlb_mode];
+    tlb_forget_stack(c);
 }
 
 enum { DR7_ENABLES = 0xff };

@@ -12,13 +12,21 @@ static size_t slot_of(const struct cpu *c, const struct tlb_entry *e)
     return (size_t)(e - c->tlbs[0]) & (TLB_SIZE - 1);
 }
 
+void tlb_forget_stack(struct cpu *c)
+{
+    c->stack.page = STACK_NONE;
+    c->stack.addend = (uint64_t)(uintptr_t)c->nowhere - STACK_NONE;
+}
+
 void tlb_drop_entry(struct cpu *c, struct tlb_entry *e)
 {
+    tlb_forget_stack(c);
     *e = empty_at(slot_of(c, e));
 }
 
 void tlb_drop_write(struct cpu *c, struct tlb_entry *e)
 {
+    tlb_forget_stack(c);
     e->write = tlb_none(slot_of(c, e));
 }
 
@@ -35,6 +43,7 @@ static void itlb_flush(struct cpu *c, bool keep_global)
 {
     unsigned listed = c->itlb_nonglobals;
 
+    tlb_forget_stack(c);
     c->tlb_generation++;
     c->stats.tlb_flushes++;
     c->itlb_nonglobals = 0;
@@ -109,6 +118,7 @@ static inline uint64_t large_bit(gva_t a)
 
 void tlb_flush_page(struct cpu *c, gva_t a)
 {
+    tlb_forget_stack(c);
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_entry *e = &c->tlbs[m][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
 
@@ -196,6 +206,8 @@ void tlb_forget_writes(struct cpu *c, gpa_t page)
 {
     struct tlb_writers *w = writers_of(c, page);
 
+    /* Its entry may be another's by now, and not listed. */
+    tlb_forget_stack(c);
     if (w->lost) {
         forget_lost(c, w);
         return;

@@ -111,6 +111,7 @@ bool interp_after_unwind(struct cpu *c, enum stop *stop)
 
 void interp_forget_write_tags(struct cpu *c)
 {
+    tlb_forget_stack(c);
     for (unsigned m = 0; m < TLB_MODES; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             c->tlbs[m][n].write = tlb_none(n);

@@ -43,7 +43,7 @@ static void emit_poll(struct trans *t, uint64_t target)
 
     if (!is_backward(t, target))
         return;
-    e_cmp_mem32(t->e, H_SP, J_OFF(poll), 0);
+    e_cmp_mem32(t->e, H_SP, N_OFF(poll), 0);
     s = trans_stub(t, STUB_LEAVE, e_jcc_forward(t->e, 5));
     s->target = target;
 }
@@ -225,7 +225,7 @@ static void set_rsp(struct trans *t, unsigned reg, int32_t by)
 void move_rsp(struct trans *t, int32_t by)
 {
     set_rsp(t, GUEST_RSP, by);
-    group_moved(t, by);
+    group_moved(t, RSP, by);
 }
 
 static bool emit_push(struct trans *t, const struct insn *i)
@@ -347,6 +347,12 @@ static void branch_if(struct trans *t, unsigned cc, uint64_t target)
     bool save = t->live_taken[t->k] && !t->in_slot;
     uint8_t *skip;
 
+    if (is_turn(t, t->k)) { /* it leaves when it is not taken */
+        align_patch(t->e, 2);
+        e_jcc_forward(t->e, cc ^ 1);
+        link_saving(t, next_rip(t, &t->insn[t->k]), save);
+        return;
+    }
     if (is_backward(t, target)) {
         skip = e_jcc_forward(t->e, cc ^ 1);
         if (save)

@@ -36,7 +36,7 @@ void flags_save(struct trans *t)
     e8(e, 0x90);
     e8(e, 0xc0);
     e8(e, 0x66); /* mov [flags], ax */
-    e_rm(e, false, OP_MOV_STORE, H_AX, H_SP, J_OFF(flags));
+    e_rm(e, false, OP_MOV_STORE, H_AX, H_SP, N_OFF(flags));
     e_mov(e, H_AX, S0);
     t->in_slot = true;
 }
@@ -47,7 +47,7 @@ void flags_restore(struct trans *t)
 
     e_mov(e, S0, H_AX);
     e8(e, 0x0f); /* movzx eax, word [flags] */
-    e_rm(e, false, 0xb7, H_AX, H_SP, J_OFF(flags));
+    e_rm(e, false, 0xb7, H_AX, H_SP, N_OFF(flags));
     e8(e, 0x04); /* add al, 0x7f: OF */
     e8(e, 0x7f);
     e8(e, 0x9e); /* sahf */
@@ -126,7 +126,7 @@ void emit_fp_need(struct trans *t, const struct insn *i, unsigned which)
         if (!(which & ~t->fp & one))
             continue;
         e8(e, 0xf6); /* test byte [fp_live], one */
-        e_modrm_disp(e, 0, H_SP, J_OFF(fp_live));
+        e_modrm_disp(e, 0, H_SP, N_OFF(fp_live));
         e8(e, one);
         s = trans_stub(t, STUB_FP, e_jcc_forward(e, 4));
         s->insn = trans_insn(t, i);

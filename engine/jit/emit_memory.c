@@ -1,13 +1,10 @@
-/*
- * Memory accesses: the inline TLB probe, and groups of accesses that share
- * one.
- */
+/* Memory accesses: addresses, and the inline probes of the TLB. */
 #include "engine/jit/translate.h"
 #include "x86/ops/ops.h"
 
 /* --- addresses --- */
 
-static bool has_fixed_address(const struct access *a)
+bool has_fixed_address(const struct access *a)
 {
     return !a->implied && (a->i->base == REG_RIP ||
                            (a->i->base == REG_NONE && a->i->index == REG_NONE));
@@ -24,18 +21,17 @@ static uint64_t fixed_address(const struct trans *t, const struct insn *i)
     return i->asize == 8 ? a : (uint32_t)a;
 }
 
-static unsigned segment_of(const struct access *a)
+unsigned segment_of(const struct access *a)
 {
     return a->implied ? a->seg : a->i->seg;
 }
 
-static unsigned address_bytes(const struct access *a)
+unsigned address_bytes(const struct access *a)
 {
     return a->implied ? a->asize : a->i->asize;
 }
 
-/* Does its segment have a base? Only 64-bit code has none of a limit then. */
-static bool has_base(const struct trans *t, const struct access *a)
+bool has_base(const struct trans *t, const struct access *a)
 {
     unsigned seg = segment_of(a);
 
@@ -44,14 +40,7 @@ static bool has_base(const struct trans *t, const struct access *a)
     return !t->wide && seg == CS && a->write; /* to be refused */
 }
 
-/* The segment, where groups must tell them apart. */
-static uint8_t group_segment(const struct trans *t, const struct access *a)
-{
-    return has_base(t, a) ? (uint8_t)segment_of(a) : NO_BASE;
-}
-
-/* [base + disp] with nothing more: what groups and short places are for. */
-static bool is_simple(const struct trans *t, const struct access *a)
+bool is_simple(const struct trans *t, const struct access *a)
 {
     if (a->implied)
         return true;
@@ -60,12 +49,12 @@ static bool is_simple(const struct trans *t, const struct access *a)
     return !t->wide || (a->i->seg < FS && a->i->asize == 8);
 }
 
-static unsigned base_of(const struct access *a)
+unsigned base_of(const struct access *a)
 {
     return a->implied ? a->reg : a->i->base;
 }
 
-static int32_t disp_of(const struct access *a)
+int32_t disp_of(const struct access *a)
 {
     return a->implied ? a->disp : a->i->disp;
 }
@@ -125,8 +114,7 @@ void emit_linear(struct trans *t, const struct access *a, int32_t more,
 
 /* --- limits: outside 64-bit code --- */
 
-/* Are all offsets of 16 bits known to be inside? */
-static bool is_roomy(const struct trans *t, unsigned seg, bool write)
+bool is_roomy(const struct trans *t, unsigned seg, bool write)
 {
     return (t->mode & MODE_64K) && seg < FS && (seg != CS || !write);
 }
@@ -180,7 +168,7 @@ int32_t tlb_offset(const struct trans *t)
 }
 
 /* A one-entry TLB does not see a page crossing: only aligned ones go fast. */
-static unsigned align_of(const struct access *a)
+unsigned align_of(const struct access *a)
 {
     return TLB_SIZE == 1 && !a->align && a->bytes > 1 ? a->bytes - 1u
                                                       : a->align;
@@ -196,22 +184,41 @@ static unsigned lowest(struct trans *t, const struct access *a, int32_t lo)
 }
 
 /*
- * jcc if not all of S0's span bytes are on the page of the tag at S1, or S0 is
- * misaligned. S0 XOR the tag is the offset in the page where that is so.
+ * jcc if S0, an address XOR a tag, is not the offset in the tag's page of
+ * something as large and as aligned as that.
  */
-static uint8_t *compare_tag(struct trans *t, unsigned align, unsigned span,
+static uint8_t *if_outside(struct trans *t, const struct extent *x)
+{
+    struct emit *e = t->e;
+    uint32_t last = PAGE_SIZE - x->span;
+
+    if (x->align) { /* bits that must be zero become the highest */
+        unsigned n = (unsigned)__builtin_popcount(x->align);
+
+        e_rex(e, true, 0, 0, S0); /* ror S0, n */
+        e8(e, 0xc1);
+        e8(e, 0xc8 | (S0 & 7));
+        e8(e, n);
+        last >>= n;
+    }
+    e_alu_imm(e, true, ALU_CMP, S0, (int32_t)last);
+    return e_jcc_forward(e, 7);
+}
+
+/* jcc if what is at S0 is not all on the page of the tag at S1, or misaligned.
+ */
+static uint8_t *compare_tag(struct trans *t, const struct extent *x,
                             int32_t tag)
 {
     struct emit *e = t->e;
 
-    if (align || TLB_SIZE == 1) {
-        e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)align);
+    if (TLB_SIZE == 1 || (x->align && x->span <= x->align + 1u)) {
+        e_alu_imm(e, true, ALU_AND, S0, -4096 | (int32_t)x->align);
         e_rx(e, true, 0x3b, S0, H_SP, S1, 0, tag);
         return e_jcc_forward(e, 5);
     }
     e_rx(e, true, 0x33, S0, H_SP, S1, 0, tag); /* xor */
-    e_alu_imm(e, true, ALU_CMP, S0, (int32_t)(PAGE_SIZE - span));
-    return e_jcc_forward(e, 7);
+    return if_outside(t, x);
 }
 
 static int32_t tag_offset(bool write)
@@ -239,23 +246,17 @@ static struct jit_insn *finish_probe(struct trans *t, struct stub *s,
     return ji;
 }
 
-/*
- * `to` = the addend of the page that holds span bytes at a + lo. S0 and S1 are
- * clobbered, and EFLAGS. keep: S2 = the address.
- */
-static struct jit_insn *emit_probe(struct trans *t, const struct access *a,
-                                   int32_t lo, unsigned span, bool write,
-                                   unsigned to, bool keep)
+struct jit_insn *emit_probe(struct trans *t, const struct access *a, int32_t lo,
+                            const struct extent *x, unsigned to, bool keep)
 {
     struct emit *e = t->e;
-    unsigned align = align_of(a);
     const uint8_t *retry = emit_here(e);
     struct jit_insn *ji;
     struct stub *s;
     unsigned at;
 
     if (!t->wide && has_base(t, a)) {
-        checked_linear(t, a, lo, span, write, !keep);
+        checked_linear(t, a, lo, x->span, x->write, !keep);
         at = S0;
     } else {
         at = lowest(t, a, lo);
@@ -265,22 +266,17 @@ static struct jit_insn *emit_probe(struct trans *t, const struct access *a,
     if (keep)
         e_mov(e, S2, at);
     e_mov(e, S0, at);
-    s = trans_stub(
-        t, STUB_MEMORY,
-        compare_tag(t, align, span, tlb_offset(t) + tag_offset(write)));
+    s = trans_stub(t, STUB_MEMORY,
+                   compare_tag(t, x, tlb_offset(t) + tag_offset(x->write)));
     e_rx(e, true, OP_MOV_LOAD, to, H_SP, S1, 0,
          tlb_offset(t) + (int)offsetof(struct tlb_entry, addend));
     ji = finish_probe(t, s, a, lo, retry);
-    ji->align = (uint8_t)align;
+    ji->align = x->align;
     return ji;
 }
 
-/*
- * The same for an address that is known, and so is its entry: false where it
- * is misaligned or not on one page.
- */
-static bool emit_fixed(struct trans *t, const struct access *a, bool restore,
-                       struct place *p)
+bool emit_fixed(struct trans *t, const struct access *a, bool restore,
+                struct place *p)
 {
     struct emit *e = t->e;
     uint64_t at = fixed_address(t, a->i), page = at & PAGE_MASK;
@@ -304,278 +300,23 @@ static bool emit_fixed(struct trans *t, const struct access *a, bool restore,
     return true;
 }
 
-/* --- groups --- */
+/* --- the stack's page --- */
 
-void group_moved(struct trans *t, int32_t by)
+struct jit_insn *emit_stack_probe(struct trans *t, const struct access *a,
+                                  int32_t lo, const struct extent *x)
 {
-    for (unsigned n = 0; n < GROUPS; n++) {
-        struct group *g = &t->group[n];
-
-        if (g->base == RSP)
-            g->moved += by;
-        /* Only the low half moves, and the addresses have all of it. */
-        if (g->base == RSP && g->asize != t->stack)
-            g->active = false;
-    }
-}
-
-void group_drop(struct trans *t)
-{
-    for (unsigned n = 0; n < GROUPS; n++)
-        t->group[n].active = false;
-}
-
-void group_drop_s2(struct trans *t)
-{
-    t->group[0].active = false;
-}
-
-/* ADD or SUB of rsp and a constant. */
-static bool moves_rsp(const struct trans *t, const struct insn *i, int32_t *by)
-{
-    op_fn body = insn_opcode(i)->body;
-    const struct operand *o = i->opnd;
-
-    if ((body != op_add && body != op_sub) || o[0].kind != OPND_GPR ||
-        o[0].reg != RSP || o[0].size != t->stack || o[1].kind != OPND_IMM ||
-        (int64_t)i->imm < -2048 || (int64_t)i->imm > 2048)
-        return false;
-    *by = body == op_add ? (int32_t)i->imm : -(int32_t)i->imm;
-    return true;
-}
-
-void group_after(struct trans *t, const struct insn *i)
-{
-    struct access a;
-    int32_t moves;
-    uint32_t written = written_gprs(i);
-
-    if (stack_access(t, i, &a, &moves)) {
-        written &= ~(1u << RSP); /* group_moved() was told */
-    } else if (moves_rsp(t, i, &moves)) {
-        group_moved(t, moves);
-        return;
-    }
-    for (unsigned n = 0; n < GROUPS; n++)
-        if (written >> t->group[n].base & 1)
-            t->group[n].active = false;
-}
-
-/* The access an instruction makes, if it is one that may be in a group. */
-static bool groupable(const struct trans *t, const struct insn *i,
-                      struct access *a, int32_t *moves)
-{
-    int k;
-
-    *moves = 0;
-    if (stack_access(t, i, a, moves))
-        return true;
-    if (copy_refused(t, i) || is_masked(i))
-        return false;
-    k = memory_operand(i);
-    if (k < 0)
-        return false;
-    *a = (struct access){.i = i,
-                         .bytes = i->opnd[k].size,
-                         .write = writes_operand(insn_opcode(i), (unsigned)k)};
-    if (insn_opcode(i)->props & OP_ALIGN)
-        a->align = a->bytes - 1u;
-    return is_simple(t, a);
-}
-
-/* Does what is emitted for i, no stack access, leave S2 alone? */
-static bool keeps_addend(const struct trans *t, const struct insn *i)
-{
-    op_fn body = insn_opcode(i)->body;
-
-    return !copy_refused(t, i) || body == op_lea || body == op_nop;
-}
-
-/* Are a's addresses made as those in g? */
-static bool same_space(const struct trans *t, const struct group *g,
-                       const struct access *a)
-{
-    return base_of(a) == g->base &&
-           (t->wide ||
-            (address_bytes(a) == g->asize && group_segment(t, a) == g->seg));
-}
-
-/*
- * Looks ahead from the access at hand for others that could share its check.
- * False when there are none.
- */
-static bool plan_group(const struct trans *t, const struct access *first,
-                       struct group *g)
-{
-    unsigned base = base_of(first), shared = 0;
-    bool branched = false; /* what follows may not run */
-    int32_t moved = 0;
-
-    *g = (struct group){.active = true,
-                        .base = (uint8_t)base,
-                        .seg = group_segment(t, first),
-                        .asize = (uint8_t)address_bytes(first),
-                        .lo = disp_of(first),
-                        .hi = disp_of(first) + first->bytes,
-                        .write = first->write};
-    for (unsigned k = t->k; k < t->n; k++) {
-        const struct insn *i = &t->insn[k];
-        struct access a;
-        int32_t moves = 0;
-
-        if (interp_raises(i->fn))
-            break;
-        if (groupable(t, i, &a, &moves) && same_space(t, g, &a) && !a.align &&
-            (k > t->k || a.implied != first->implied)) {
-            int32_t lo = moved + disp_of(&a), hi = lo + a.bytes;
-
-            if (branched && a.write && !g->write)
-                break;
-            if (MAX(hi, g->hi) - MIN(lo, g->lo) > 512)
-                break;
-            g->lo = MIN(lo, g->lo);
-            g->hi = MAX(hi, g->hi);
-            g->write |= a.write;
-            shared++;
-        } else if (insn_opcode(i)->body == op_jcc) {
-            branched = true;
-        } else if (!moves && k > t->k && !keeps_addend(t, i)) {
-            break;
-        }
-        if (base == RSP && g->asize == t->stack &&
-            (moves || moves_rsp(t, i, &moves)))
-            moved += moves;
-        else if (written_gprs(i) >> base & 1)
-            break;
-    }
-    return shared > 0;
-}
-
-static bool covers(const struct trans *t, const struct group *g,
-                   const struct access *a)
-{
-    int32_t at = disp_of(a) + g->moved;
-
-    return g->active && same_space(t, g, a) && at >= g->lo &&
-           at + a->bytes <= g->hi && (!a->write || g->write);
-}
-
-/* The number of a group that covers it, or GROUPS. */
-static unsigned covered(const struct trans *t, const struct access *a)
-{
-    unsigned n = 0;
-
-    if (!is_simple(t, a) || a->align)
-        return GROUPS;
-    while (n < GROUPS && !covers(t, &t->group[n], a))
-        n++;
-    return n;
-}
-
-/* addend: not S0 */
-static struct place simple_place(struct trans *t, const struct access *a,
-                                 unsigned addend)
-{
-    if (!t->wide) {
-        emit_offset(t, a, 0, S0);
-        return (struct place){S0, (uint8_t)addend, 0};
-    }
-    return (struct place){(uint8_t)emit_get(t, base_of(a), S0), (uint8_t)addend,
-                          disp_of(a)};
-}
-
-static int32_t addend_slot(unsigned n)
-{
-    return J_OFF(addend) + 8 * (int)n;
-}
-
-/* In a group: the register that has the addend. */
-static unsigned group_addend(struct trans *t, unsigned n)
-{
-    if (n == 0)
-        return S2;
-    e_load(t->e, S1, H_SP, addend_slot(n));
-    return S1;
-}
-
-/* Begins a group with a; the register that has its addend. */
-static unsigned begin_group(struct trans *t, const struct access *a,
-                            const struct group *g)
-{
-    unsigned n = 0, to, span = (unsigned)(g->hi - g->lo);
+    struct emit *e = t->e;
+    const uint8_t *retry = emit_here(e);
     struct jit_insn *ji;
+    struct stub *s;
 
-    while (n < GROUPS && t->group[n].active)
-        n++;
-    if (n == GROUPS) /* of those in memory, in turn */
-        n = 1 + t->k % (GROUPS - 1);
-    to = n ? S1 : S2;
-    ji = emit_probe(t, a, g->lo - disp_of(a), span, g->write, to, false);
-    ji->span = (uint16_t)span;
-    ji->group_write = g->write;
-    if (g->seg != NO_BASE) /* add */
-        e_rm(t->e, true, 0x03, to, H_SP, base_of_segment(g->seg));
-    if (n)
-        e_store(t->e, H_SP, addend_slot(n), to);
-    t->group[n] = *g;
-    return to;
-}
-
-static bool may_share(const struct trans *t, const struct access *a)
-{
-    /* Those beyond 64 KB would not be where a + lo says. */
-    if (!t->wide && address_bytes(a) == 2 && has_base(t, a) &&
-        !is_roomy(t, segment_of(a), true))
-        return false;
-    return is_simple(t, a) && !a->align && !is_masked(a->i) && TLB_SIZE > 1 &&
-           !(t->mode & MODE_ALONE);
-}
-
-struct place emit_access(struct trans *t, const struct access *a, bool restore)
-{
-    uint16_t needed = flags_needed(t, a->i);
-    unsigned n = covered(t, a);
-    bool short_form = is_simple(t, a);
-    struct group g;
-    struct place p;
-
-    if (n < GROUPS) {
-        if (restore && !t->in_eflags)
-            flags_restore(t);
-        return simple_place(t, a, group_addend(t, n));
-    }
-    flags_yield(t, needed);
-    if (has_fixed_address(a) && emit_fixed(t, a, restore, &p))
-        return p;
-    if (may_share(t, a) && plan_group(t, a, &g)) {
-        unsigned addend = begin_group(t, a, &g);
-
-        if (restore)
-            flags_restore(t);
-        return simple_place(t, a, addend);
-    }
-    if (!t->wide)
-        group_drop_s2(t);
-    emit_probe(t, a, 0, a->bytes, a->write, S1, !t->wide);
-    if (restore)
-        flags_restore(t);
-    if (!t->wide)
-        return (struct place){S2, S1, 0};
-    if (short_form)
-        return simple_place(t, a, S1);
-    /* The probe consumed the address: once more, keeping the addend. */
-    if (!a->implied && a->i->index < 16 && host_of(a->i->index) < 0) {
-        group_drop_s2(t);
-        e_mov(t->e, S2, S1);
-        emit_linear(t, a, 0, S0);
-        return (struct place){S0, S2, 0};
-    }
-    if (!a->implied && a->i->seg >= FS) {
-        group_drop_s2(t);
-        e_mov(t->e, S2, S1);
-        emit_linear(t, a, 0, S0);
-        return (struct place){S0, S2, 0};
-    }
-    emit_linear(t, a, 0, S0);
-    return (struct place){S0, S1, 0};
+    emit_linear(t, a, lo, S0);
+    e_rm(e, true, 0x33, S0, H_SP, C_OFF(stack.page)); /* xor */
+    s = trans_stub(t, STUB_STACK, if_outside(t, x));
+    e_load(e, S2, H_SP, C_OFF(stack.addend));
+    ji = finish_probe(t, s, a, lo, retry);
+    ji->align = x->align;
+    s->hit = emit_here(e);
+    s->extent = *x;
+    return ji;
 }

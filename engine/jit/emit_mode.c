@@ -23,8 +23,19 @@ static void set_mem32(struct trans *t, int32_t disp, uint32_t v)
     e32(t->e, v);
 }
 
+/* As tlb_forget_stack(). */
+static void forget_stack(struct trans *t)
+{
+    e_mov_imm(t->e, S2, STACK_NONE);
+    e_store(t->e, H_SP, C_OFF(stack.page), S2);
+    e_mov_imm(t->e, S2, -STACK_NONE);
+    e_rx(t->e, true, OP_LEA_R, S2, H_SP, S2, 0, C_OFF(nowhere));
+    e_store(t->e, H_SP, C_OFF(stack.addend), S2);
+}
+
 static void set_tlb_mode(struct trans *t, enum tlb_mode mode)
 {
+    forget_stack(t);
     set_mem8(t, C_OFF(tlb_mode), mode);
     e_rm(t->e, true, OP_LEA_R, S2, H_SP,
          C_OFF(tlbs) + (int)(mode * sizeof(struct tlb_entry) * TLB_SIZE));
@@ -89,11 +100,11 @@ static void set_flags(struct trans *t)
     e_alu_imm(e, false, ALU_AND, S2, 1);
     e_rex(e, false, S2, 0, H_SP);
     e8(e, 0x88);
-    e_modrm_disp(e, S2, H_SP, J_OFF(flags));
+    e_modrm_disp(e, S2, H_SP, N_OFF(flags));
     /* LAHF's */
     e_rex(e, false, S1, 0, H_SP);
     e8(e, 0x88);
-    e_modrm_disp(e, S1, H_SP, J_OFF(flags) + 1);
+    e_modrm_disp(e, S1, H_SP, N_OFF(flags) + 1);
 }
 
 /* --- when it is left to the body --- */

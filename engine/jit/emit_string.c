@@ -166,18 +166,19 @@ static bool stos_one(struct trans *t, const struct insn *i)
     return true;
 }
 
-/* What is at the source, in a register that the place of the destination
-   leaves. */
-static unsigned read_source(struct trans *t, const struct insn *i,
-                            struct place *p, bool write)
+/* What is at p, out of the way of the other operand. */
+static void put_aside(struct trans *t, const struct insn *i,
+                      const struct place *p)
 {
-    unsigned v;
-
-    *p = at_source(t, i);
     element_op(t, i, 0x8a, p, S0);
     e_store(t->e, H_SP, J_OFF(target), S0);
-    *p = at_destination(t, i, write);
-    v = spare(t, p);
+}
+
+/* It, in a register that p leaves. */
+static unsigned take_back(struct trans *t, const struct place *p)
+{
+    unsigned v = spare(t, p);
+
     e_load(t->e, v, H_SP, J_OFF(target));
     return v;
 }
@@ -189,7 +190,10 @@ static bool movs_one(struct trans *t, const struct insn *i)
 
     if (!begin_one(t, i))
         return false;
-    v = read_source(t, i, &p, true);
+    p = at_source(t, i);
+    put_aside(t, i, &p);
+    p = at_destination(t, i, true);
+    v = take_back(t, &p);
     element_op(t, i, 0x88, &p, v);
     advance(t, i, H_SI);
     advance(t, i, H_DI);
@@ -222,8 +226,11 @@ bool emit_cmps(struct trans *t, const struct insn *i)
 
     if (!begin_one(t, i))
         return false;
-    v = read_source(t, i, &p, false);
-    element_op(t, i, 0x3a, &p, v);
+    p = at_destination(t, i, false); /* whose fault comes first */
+    put_aside(t, i, &p);
+    p = at_source(t, i);
+    v = take_back(t, &p);
+    element_op(t, i, 0x38, &p, v);
     flags_are_new(t);
     advance(t, i, H_SI);
     advance(t, i, H_DI);

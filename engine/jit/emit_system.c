@@ -39,7 +39,7 @@ static bool emit_sti(struct trans *t, const struct insn *i)
     }
     e_cmp_mem32(t->e, H_SP, J_OFF(pending), 0);
     some = e_jcc_forward(t->e, 5);
-    e_cmp_mem32(t->e, H_SP, J_OFF(poll), 0);
+    e_cmp_mem32(t->e, H_SP, N_OFF(poll), 0);
     none = e_jcc_forward(t->e, 4);
     e_bind(t->e, some);
     e8(t->e, 0xc6); /* mov byte [sti_shadow], 1 */
@@ -94,11 +94,11 @@ void flags_image(struct trans *t)
               ~(int32_t)(FLAGS_STATUS | FLAG_RF | FLAG_VM));
     e_rex(e, false, S1, 0, H_SP); /* movzx S1, byte [flags + 1] */
     e8(e, 0x0f);
-    e_rm(e, false, 0xb6, S1 & 7, H_SP, J_OFF(flags) + 1);
+    e_rm(e, false, 0xb6, S1 & 7, H_SP, N_OFF(flags) + 1);
     e_rr(e, false, 0x09, S1, S0);
     e_rex(e, false, S1, 0, H_SP); /* movzx S1, byte [flags]: OF */
     e8(e, 0x0f);
-    e_rm(e, false, 0xb6, S1 & 7, H_SP, J_OFF(flags));
+    e_rm(e, false, 0xb6, S1 & 7, H_SP, N_OFF(flags));
     e_rex(e, false, 0, 0, S1); /* shl S1, 11 */
     e8(e, 0xc1);
     e8(e, 0xe0 | (S1 & 7));

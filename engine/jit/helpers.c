@@ -23,22 +23,22 @@ void jit_fp_evict(struct jit_cpu *j)
     uint8_t *image = c->s.fxsave;
     uint8_t keep[24];
 
-    if (!j->fp_live)
+    if (!jit_near(j)->fp_live)
         return;
     j->stats.fp_saves++;
-    if (j->fp_live & FP_X87) {
+    if (jit_near(j)->fp_live & FP_X87) {
         /* The host's instruction pointers are not the guest's. */
         for (unsigned n = 6; n < 24; n++)
             keep[n] = image[n];
-        j->jit->thunk.fp_save(c, j->fp_live);
+        j->jit->thunk.fp_save(c, jit_near(j)->fp_live);
         for (unsigned n = 6; n < 24; n++)
             image[n] = keep[n];
         store_le64(image + 8, j->fip);
         store_le32(image + FXSAVE_MXCSR, MXCSR_DEFAULT);
     } else {
-        j->jit->thunk.fp_save(c, j->fp_live);
+        j->jit->thunk.fp_save(c, jit_near(j)->fp_live);
     }
-    j->fp_live = 0;
+    jit_near(j)->fp_live = 0;
 }
 
 static bool upper_parts_zero(const struct x86_state *s)
@@ -56,17 +56,17 @@ static void fp_load(struct jit_cpu *j, unsigned which)
     struct cpu *c = &j->ic.cpu;
 
     /* FXRSTOR changes XMM registers too: those that are live go first. */
-    if (which & ~j->fp_live & FP_X87) {
-        which |= j->fp_live;
+    if (which & ~jit_near(j)->fp_live & FP_X87) {
+        which |= jit_near(j)->fp_live;
         jit_fp_evict(j);
         store_le32(c->s.fxsave + FXSAVE_MXCSR, MXCSR_DEFAULT);
         j->fip = load_le64(c->s.fxsave + 8);
     }
-    which &= ~(unsigned)j->fp_live;
+    which &= ~(unsigned)jit_near(j)->fp_live;
     if (which)
         j->jit->thunk.fp_load(
             c, which | (upper_parts_zero(&c->s) ? FP_XMM_ONLY : 0));
-    j->fp_live |= (uint8_t)which;
+    jit_near(j)->fp_live |= (uint8_t)which;
 }
 
 /*
@@ -86,7 +86,7 @@ enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
 {
     struct jit_cpu *j = jit_of(c);
 
-    if (unmasked(c, which & ~(unsigned)j->fp_live)) {
+    if (unmasked(c, which & ~(unsigned)jit_near(j)->fp_live)) {
         c->s.rip = i->rip;
         j->interpret = true;
         return JIT_EXIT;
@@ -99,12 +99,12 @@ enum jit_result jit_fp_need(struct cpu *c, const struct jit_insn *i,
 
 static void flags_in(struct jit_cpu *j)
 {
-    flags_set_status(&j->ic.cpu, jit_flags_to_rflags(j->flags));
+    flags_set_status(&j->ic.cpu, jit_flags_to_rflags(jit_near(j)->flags));
 }
 
 static void flags_out(struct jit_cpu *j)
 {
-    j->flags = jit_flags_from_rflags(flags_get(&j->ic.cpu));
+    jit_near(j)->flags = jit_flags_from_rflags(flags_get(&j->ic.cpu));
 }
 
 static void enter_insn(struct cpu *c, const struct jit_insn *i)
@@ -129,7 +129,8 @@ enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
     flags_out(j);
     /* What a device or the APIC was told may be an interrupt for us, or has
        changed what is mapped. */
-    if (j->stale || atomic_load_explicit(&j->poll, memory_order_relaxed))
+    if (j->stale ||
+        atomic_load_explicit(&jit_near(j)->poll, memory_order_relaxed))
         return JIT_EXIT;
     if (i->fp)
         fp_load(j, i->fp);
@@ -167,7 +168,7 @@ static bool group_filled(struct cpu *c, const struct jit_insn *i, gva_t a)
 enum jit_result jit_slow(struct cpu *c, const struct jit_insn *i, gva_t a)
 {
     struct jit_cpu *j = jit_of(c);
-    uint8_t live = j->fp_live;
+    uint8_t live = jit_near(j)->fp_live;
 
     if (SANITIZED) /* it uses vectors as it likes */
         jit_fp_evict(j);

@@ -310,6 +310,15 @@ static struct jit_block *translate(struct jit_cpu *j, struct block *ib,
     return b;
 }
 
+static bool is_cold(const struct jit_cpu *j, const struct block *ib)
+{
+    unsigned heat = j->jit->heat;
+
+    if (heat && block_is_loop(ib))
+        heat = JIT_LOOP_HEAT;
+    return ib->heat < heat;
+}
+
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */
 static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
                                  uint32_t mode)
@@ -324,9 +333,8 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
         ib->heat_rip = c->s.rip;
         ib->heat = 0;
     }
-    if ((ib->heat < j->jit->heat && !(mode & MODE_ALONE)) ||
-        !may_translate(j, ib)) {
-        if (ib->heat < j->jit->heat) {
+    if ((is_cold(j, ib) && !(mode & MODE_ALONE)) || !may_translate(j, ib)) {
+        if (is_cold(j, ib)) {
             ib->heat++;
             j->stats.cold++;
         } else {
@@ -449,7 +457,7 @@ static bool run_if_cold(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     struct block *b = block_recent(c);
 
-    if (!b || b->heat_rip != c->s.rip || b->heat >= j->jit->heat)
+    if (!b || b->heat_rip != c->s.rip || !is_cold(j, b))
         return false;
     b->heat++;
     j->stats.cold++;
@@ -541,11 +549,11 @@ void jit_run_code(struct jit_cpu *j, const uint8_t *code)
     j->ic.running = NULL; /* another may have its memory by now */
     j->exit_link = NULL;
     j->missed = false;
-    j->flags = jit_flags_from_rflags(flags_get(c));
+    jit_near(j)->flags = jit_flags_from_rflags(flags_get(c));
     j->jit->thunk.enter(c, code);
     if (SANITIZED)
         jit_fp_evict(j);
-    flags_set_status(c, jit_flags_to_rflags(j->flags));
+    flags_set_status(c, jit_flags_to_rflags(jit_near(j)->flags));
     j->stats.exits++;
     j->stats.exits_unlinked += j->exit_link != NULL;
     if (j->missed) {
@@ -633,7 +641,8 @@ const uint8_t *jit_resume(struct cpu *c)
 {
     struct jit_cpu *j = jit_of(c);
 
-    if (j->jit->check || atomic_load_explicit(&j->poll, memory_order_relaxed) ||
+    if (j->jit->check ||
+        atomic_load_explicit(&jit_near(j)->poll, memory_order_relaxed) ||
         j->pending || c->s.activity || c->s.pending_db || x86_one_by_one(c))
         return NULL;
     c->s.rflags &= ~(uint64_t)FLAG_RF;
@@ -649,7 +658,8 @@ const uint8_t *jit_missed(struct cpu *c)
 
     if (j->maps_generation != c->tlb_generation)
         follow_flushes(j);
-    if (!j->jit->check && !atomic_load_explicit(&j->poll, memory_order_relaxed))
+    if (!j->jit->check &&
+        !atomic_load_explicit(&jit_near(j)->poll, memory_order_relaxed))
         code = recall(j);
     j->missed = !code;
     return code;

@@ -3,15 +3,15 @@
  * design and what was measured.
  *
  * While translated code runs:
- *   host rsp       &cpu: the state is at small positive offsets, the stack
- *                  that helpers use is below it
+ *   host rsp       CPU_HOST_SP beyond &cpu: the state is at small positive
+ *                  offsets, the stack that helpers use is below it
  *   host r9        guest rsp
  *   host r10, r11, r14   scratch (S0, S1, S2)
  *   guest r9, r10, r11, r14   in their state slots: compilers use them least
  *   all others     in the same-numbered host register
- *   status flags   in EFLAGS, or in jit_cpu.flags, as the translator knows;
- *                  between blocks in jit_cpu.flags unless dead
- *   vectors, x87   in the host's registers while jit_cpu.fp_live says so
+ *   status flags   in EFLAGS, or in jit_near.flags, as the translator knows;
+ *                  between blocks in jit_near.flags unless dead
+ *   vectors, x87   in the host's registers while jit_near.fp_live says so
  *
  * Blocks are found by (physical address, RIP, mode, place of CS) and shared by
  * all vCPUs of a VM. Cold code is run by the interpreter, block by block, and
@@ -44,8 +44,10 @@ enum {
     JIT_MAP_IDS = 1 << 16,
     JIT_LOCAL = 512,
     JIT_CAREFUL = 1 << 14,
-    GROUPS = 4,       /* of accesses that share a check, at a time */
-    TRACE_INSNS = 64, /* translated as one, at most */
+    GROUPS = 4,         /* of accesses that share a check, at a time */
+    TRACE_INSNS = 64,   /* translated as one, at most */
+    UNROLL_INSNS = 32,  /* of loops */
+    JIT_LOOP_HEAT = 64, /* theirs: they get more code, and some end soon */
     JIT_STACK = 256u << 10,
     JIT_ROWS = 4096, /* of the opcode table, at most */
 };
@@ -127,18 +129,23 @@ struct jit_stats {
     uint32_t body[JIT_ROWS]; /* runs of each opcode row's body */
 };
 
-struct jit_cpu {
-    struct interp_cpu ic;  /* first: interp_of() works on it */
+/* In struct cpu's near. */
+struct jit_near {
     uint16_t flags;        /* AX after LAHF; SETO AL */
     uint8_t fp_live;       /* FP_* now in host registers */
-    bool stale;            /* code was changed by the running instruction */
-    bool interpret;        /* what is at s.rip cannot run natively now */
     _Atomic uint32_t poll; /* something waits: leave translated code */
+    uint64_t addend;       /* of the second group */
+};
+
+struct jit_cpu {
+    struct interp_cpu ic; /* first: interp_of() works on it */
+    bool stale;           /* code was changed by the running instruction */
+    bool interpret;       /* what is at s.rip cannot run natively now */
     uint64_t host_rsp;
-    uint64_t addend[GROUPS]; /* see struct group; the first is not used */
-    uint64_t target;         /* of an indirect call, while it pushes */
-    uint64_t sti_rip;        /* no events here, once: the last STI's next RIP */
-    uint64_t fip; /* RIP of the last x87 instruction, while x87 is live */
+    uint64_t addend[GROUPS - 2]; /* of the others: see struct group */
+    uint64_t target;             /* of an indirect call, while it pushes */
+    uint64_t sti_rip; /* no events here, once: the last STI's next RIP */
+    uint64_t fip;     /* RIP of the last x87 instruction, while x87 is live */
     struct jit_link *exit_link; /* the branch we left by, or NULL */
     uint32_t missed_insn;       /* of an indirect branch: from jit->meta; 0 */
     bool missed;                /* we left by one, or a page was mapped anew */
@@ -162,7 +169,11 @@ struct jit_cpu {
     uint32_t table_mode[JIT_TABLES]; /* whose targets each table has */
     bool half_used[JIT_TABLES][2];
     const uint8_t *targets[JIT_TABLES][JIT_TARGETS];
-    struct jit_block *recent[JIT_RECENT]; /* not ALONE; may be dead */
+    /* Not ALONE; may be dead. Most lookups need not go to the block. */
+    struct recent_block {
+        gva_t linear;
+        struct jit_block *block;
+    } recent[JIT_RECENT];
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)
@@ -170,22 +181,33 @@ static inline struct jit_cpu *jit_of(struct cpu *c)
     return container_of(c, struct jit_cpu, ic.cpu);
 }
 
+static inline struct jit_near *jit_near(struct jit_cpu *j)
+{
+    _Static_assert(sizeof(struct jit_near) <= sizeof j->ic.cpu.near, "");
+    return (void *)j->ic.cpu.near;
+}
+
 /* Offset from host rsp of a member of struct jit_cpu. */
 #define J_OFF(member)                                                          \
     ((int32_t)(offsetof(struct jit_cpu, member) -                              \
-               offsetof(struct jit_cpu, ic.cpu)))
+               offsetof(struct jit_cpu, ic.cpu)) -                             \
+     CPU_HOST_SP)
 #define C_OFF(member) J_OFF(ic.cpu.member)
+#define N_OFF(member) (C_OFF(near) + (int32_t)offsetof(struct jit_near, member))
 
 /* Code that every VM needs once: emitted when it opens (thunks.c). */
 struct jit_thunks {
     void (*enter)(struct cpu *c, const uint8_t *code);
-    const uint8_t *exit;       /* s.rip is set */
-    const uint8_t *exit_s0;    /* s.rip = S0 */
-    const uint8_t *exit_link;  /* s.rip = S0, exit_link = S1 */
-    const uint8_t *missed;     /* s.rip = S0, missed_insn = S2, missed */
-    const uint8_t *slow;       /* S0 linear, S1 jit_insn; returns to +0 to
-                                  retry, to +5 when done (a group: to give
-                                  up) */
+    const uint8_t *exit;      /* s.rip is set */
+    const uint8_t *exit_s0;   /* s.rip = S0 */
+    const uint8_t *exit_link; /* s.rip = S0, exit_link = S1 */
+    const uint8_t *missed;    /* s.rip = S0, missed_insn = S2, missed */
+    const uint8_t *slow;      /* S0 linear, S1 jit_insn; returns to +0 to
+                                 retry, to +5 when done (a group: to give
+                                 up) */
+    /* By tlb_mode, and write: S2 = the addend of S0's page, which is the
+       stack's from now on; "not equal": not in the TLB. Clobbers S0. */
+    const uint8_t *stack[TLB_TABLES][2];
     const uint8_t *body;       /* S1 jit_insn */
     const uint8_t *body_end;   /* likewise, at the end of a block: jump there */
     const uint8_t *resume;     /* jump there with s.rip set: on to its block */
@@ -329,6 +351,9 @@ void jit_stress(struct jit_cpu *j, gpa_t a);
 const uint8_t *jit_resume(struct cpu *c);
 /* Likewise, where an indirect branch to s.rip, or an entry's check, missed. */
 const uint8_t *jit_missed(struct cpu *c);
+
+/* A short loop of one block, to be unrolled? */
+bool block_is_loop(const struct block *ib);
 
 /* --- translate.c: lock held; NULL: not this block --- */
 struct jit_block *jit_translate(struct jit_cpu *j, struct block *ib,

@@ -93,7 +93,7 @@ void jit_set_target(struct jit_cpu *c, struct jit_block *b)
     gva_t a = linear_of(b);
     unsigned slot = slot_of(a), table = jit_table(b->mode);
 
-    c->recent[recent_slot(a)] = b;
+    c->recent[recent_slot(a)] = (struct recent_block){a, b};
     if (!slot) /* where a poll goes */
         return;
     c->half_used[table][half_of(a)] = true;
@@ -124,9 +124,12 @@ const uint8_t *jit_target(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 {
     uint64_t cs = jit_cs(&c->ic.cpu);
-    struct jit_block *b = c->recent[recent_slot(jit_linear(mode, cs, rip))];
+    gva_t a = jit_linear(mode, cs, rip);
+    const struct recent_block *r = &c->recent[recent_slot(a)];
+    struct jit_block *b = r->block;
 
-    return b && !b->dead && b->rip == rip && b->mode == mode && b->cs == cs
+    return r->linear == a && b && !b->dead && b->rip == rip &&
+                   b->mode == mode && b->cs == cs
                ? b
                : NULL;
 }
@@ -137,13 +140,13 @@ struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
 void jit_interrupt(struct jit_cpu *c)
 {
     atomic_store(&c->target_mask, 0);
-    atomic_store(&c->poll, 1);
+    atomic_store(&jit_near(c)->poll, 1);
 }
 
 void jit_uninterrupt(struct jit_cpu *c)
 {
-    if (!atomic_load(&c->poll))
+    if (!atomic_load(&jit_near(c)->poll))
         return;
     atomic_store(&c->target_mask, TARGET_MASK);
-    atomic_store(&c->poll, 0);
+    atomic_store(&jit_near(c)->poll, 0);
 }

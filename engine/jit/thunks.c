@@ -33,6 +33,11 @@ static void pop(struct emit *e, unsigned reg)
     e8(e, 0x58 | (reg & 7));
 }
 
+static void cpu_to_rdi(struct emit *e, int32_t below)
+{
+    e_rm(e, true, OP_LEA_R, H_DI, H_SP, below - CPU_HOST_SP);
+}
+
 /* To the block at S1, as an indirect branch to s.rip would. */
 static void jump_to_target(struct emit *e)
 {
@@ -49,6 +54,7 @@ static void emit_enter(struct jit *j, struct emit *e)
 
     for (unsigned n = 0; n < ARRAY_LEN(callee_saved); n++)
         push(e, callee_saved[n]);
+    e_alu_imm(e, true, ALU_ADD, H_DI, CPU_HOST_SP);
     e_store(e, H_DI, J_OFF(host_rsp), H_SP);
     e_mov(e, H_SP, H_DI);
     e_mov(e, S1, H_SI);
@@ -71,12 +77,12 @@ static void emit_exits(struct jit *j, struct emit *e)
     e8(e, 0xc3);
 }
 
-/* EFLAGS from jit_cpu.flags; below as in spill(). Clobbers S1. */
+/* EFLAGS from jit_near.flags; below as in spill(). Clobbers S1. */
 static void load_flags(struct emit *e, int32_t below)
 {
     e_mov(e, S1, H_AX);
     e8(e, 0x0f); /* movzx eax, word [flags] */
-    e_rm(e, false, 0xb7, H_AX, H_SP, J_OFF(flags) + below);
+    e_rm(e, false, 0xb7, H_AX, H_SP, N_OFF(flags) + below);
     e8(e, 0x04); /* add al, 0x7f: OF from bit 0 */
     e8(e, 0x7f);
     e8(e, 0x9e); /* sahf */
@@ -95,7 +101,7 @@ static const uint8_t *emit_helper(struct jit *j, struct emit *e, const void *f,
     uint8_t *leave, *retry = NULL;
 
     spill(e, 8);
-    e_rm(e, true, OP_LEA_R, H_DI, H_SP, 8);
+    cpu_to_rdi(e, 8);
     e_mov(e, H_SI, S1);
     if (memory)
         e_mov(e, H_DX, S0);
@@ -138,7 +144,7 @@ static const uint8_t *emit_onward(struct jit *j, struct emit *e, const void *f)
     uint8_t *leave;
 
     spill(e, 0);
-    e_mov(e, H_DI, H_SP);
+    cpu_to_rdi(e, 0);
     e_mov(e, H_SI, S1);
     e_call_abs(e, H_AX, f);
     e_mov(e, S1, H_AX);
@@ -148,6 +154,41 @@ static const uint8_t *emit_onward(struct jit *j, struct emit *e, const void *f)
     jump_to_target(e);
     e_bind(e, leave);
     e_jmp(e, j->thunk.exit);
+    return start;
+}
+
+/* Called with the page in S0, as a stub whose stack has left its page does. */
+static const uint8_t *emit_stack(struct emit *e, unsigned mode, bool write)
+{
+    enum { CALLED = 8 };
+    const uint8_t *start = emit_here(e);
+    int32_t entry = C_OFF(tlbs[mode]) + CALLED, stack = C_OFF(stack) + CALLED;
+    int32_t read_tag = entry + (int)offsetof(struct tlb_entry, read),
+            write_tag = entry + (int)offsetof(struct tlb_entry, write);
+    uint8_t *missed = NULL, *only_read;
+
+    e_rorx(e, S2, S0, PAGE_SHIFT - 5);
+    e_alu_imm(e, false, ALU_AND, S2, (int32_t)((TLB_SIZE - 1) << 5));
+    e_alu_imm(e, true, ALU_AND, S0, -4096);
+    if (!write) {
+        e_rx(e, true, 0x3b, S0, H_SP, S2, 0, read_tag); /* cmp */
+        missed = e_jcc_forward(e, 5);
+    }
+    e_rx(e, true, 0x3b, S0, H_SP, S2, 0, write_tag);
+    only_read = e_jcc_forward(e, 5);
+    e_rx(e, true, OP_MOV_LOAD, S2, H_SP, S2, 0,
+         entry + (int)offsetof(struct tlb_entry, addend));
+    e_store(e, H_SP, stack + (int)offsetof(struct stack_page, page), S0);
+    e_store(e, H_SP, stack + (int)offsetof(struct stack_page, addend), S2);
+    e8(e, 0xc3);
+    e_bind(e, only_read);
+    if (!write) { /* it will do, this once */
+        e_rx(e, true, OP_MOV_LOAD, S2, H_SP, S2, 0,
+             entry + (int)offsetof(struct tlb_entry, addend));
+        e_rr(e, false, 0x39, S0, S0); /* equal */
+        e_bind(e, missed);
+    }
+    e8(e, 0xc3);
     return start;
 }
 
@@ -270,15 +311,16 @@ static void load_vectors(struct jit *j, struct emit *e)
 }
 
 /*
- * void (struct cpu *c, unsigned which). x87 goes first on the way in and out:
- * FXSAVE and FXRSTOR move XMM registers too, whose part of the image is not
- * used.
+ * void (struct cpu *c, unsigned which), of which C_OFF() is from rdi then. x87
+ * goes first on the way in and out: FXSAVE and FXRSTOR move XMM registers too,
+ * whose part of the image is not used.
  */
 static void emit_fp_moves(struct jit *j, struct emit *e)
 {
     const uint8_t *start = emit_here(e);
     uint8_t *skip;
 
+    e_alu_imm(e, true, ALU_ADD, H_DI, CPU_HOST_SP);
     skip = unless(e, FP_X87);
     move_x87(e, 0, C_OFF(s.fxsave));
     e8(e, 0xdb); /* fninit */
@@ -294,6 +336,7 @@ static void emit_fp_moves(struct jit *j, struct emit *e)
     memcpy(&j->thunk.fp_save, &start, sizeof start);
 
     start = emit_here(e);
+    e_alu_imm(e, true, ALU_ADD, H_DI, CPU_HOST_SP);
     skip = unless(e, FP_X87);
     move_x87(e, 1, C_OFF(s.fxsave));
     e_bind(e, skip);
@@ -313,7 +356,7 @@ static void emit_fp_need(struct jit *j, struct emit *e)
 
         j->thunk.fp_need[which] = emit_here(e);
         spill(e, 8);
-        e_rm(e, true, OP_LEA_R, H_DI, H_SP, 8);
+        cpu_to_rdi(e, 8);
         e_mov(e, H_SI, S1);
         e_mov_imm(e, H_DX, which);
         e_alu_imm(e, true, ALU_SUB, H_SP, 8);
@@ -338,6 +381,9 @@ void jit_emit_thunks(struct jit *j)
     emit_exits(j, e);
     emit_fp_moves(j, e);
     emit_fp_need(j, e);
+    for (unsigned mode = 0; mode < TLB_TABLES; mode++)
+        for (int write = 0; write < 2; write++)
+            j->thunk.stack[mode][write] = emit_stack(e, mode, write);
     j->thunk.slow = emit_helper(j, e, (const void *)jit_slow, true);
     j->thunk.body = emit_helper(j, e, (const void *)jit_body, false);
     emit_missed(j, e);

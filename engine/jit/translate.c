@@ -141,7 +141,10 @@ static void find_live(struct trans *t)
 
         if (is_conditional(i)) {
             t->live_taken[k] =
-                live_at(t, branch_target(t, i, next_rip(t, i)), LOOK_BRANCHES);
+                live_at(t,
+                        is_turn(t, k) ? next_rip(t, i)
+                                      : branch_target(t, i, next_rip(t, i)),
+                        LOOK_BRANCHES);
             live |= t->live_taken[k];
         }
         t->live[k] = live;
@@ -200,24 +203,61 @@ static void emit_alone(struct trans *t, const struct stub *s)
     e_jmp(e, t->j->thunk.exit_link);
 }
 
-/* jcc over what follows if S0 + span is beyond the page. */
-static uint8_t *if_crossing(struct emit *e, unsigned span)
+/* Jumps over what follows if S0 + span is beyond the page, or S0 misaligned. */
+struct astray {
+    uint8_t *beyond, *misaligned;
+};
+
+static struct astray if_astray(struct emit *e, unsigned span, unsigned align)
 {
+    struct astray go = {0};
+
+    if (align) {
+        e_rex(e, false, 0, 0, S0); /* test S0, align */
+        e8(e, 0xf7);
+        e8(e, 0xc0 | (S0 & 7));
+        e32(e, align);
+        go.misaligned = e_jcc_forward(e, 5);
+    }
     e_mov(e, S1, S0);
     e_alu_imm(e, false, ALU_AND, S1, (int32_t)~PAGE_MASK);
     e_alu_imm(e, false, ALU_CMP, S1, (int32_t)(PAGE_SIZE - span));
-    return e_jcc_forward(e, 7);
+    go.beyond = e_jcc_forward(e, 7);
+    return go;
+}
+
+static void bind_astray(struct emit *e, const struct astray *go)
+{
+    e_bind(e, go->beyond);
+    if (go->misaligned)
+        e_bind(e, go->misaligned);
+}
+
+/* Another page of the stack. */
+static void emit_stack_missed(struct trans *t, const struct stub *s)
+{
+    struct emit *e = t->e;
+    struct astray go;
+    uint8_t *missed;
+
+    emit_linear(t, &s->access, s->group_lo, S0);
+    go = if_astray(e, s->extent.span, s->extent.align);
+    e_call(e, t->j->thunk.stack[t->mode >> 24 & 3][s->extent.write]);
+    missed = e_jcc_forward(e, 5);
+    e_jmp(e, s->hit);
+    bind_astray(e, &go);
+    e_bind(e, missed);
 }
 
 static void emit_missed(struct trans *t, const struct stub *s)
 {
     struct emit *e = t->e;
     unsigned span = s->insn->span;
-    uint8_t *crossing = NULL;
+    struct astray go;
 
     emit_linear(t, &s->access, s->group_lo, S0);
     if (span)
-        crossing = if_crossing(e, span);
+        go = if_astray(e, span, s->insn->align);
     e_mov_imm(e, S1, (uint64_t)(uintptr_t)s->insn);
     e_call(e, t->j->thunk.slow);
     e_jmp(e, s->retry);
@@ -225,7 +265,7 @@ static void emit_missed(struct trans *t, const struct stub *s)
         e_jmp(e, s->access.ends ? t->j->thunk.resume : s->back + e->to_rx);
         return;
     }
-    e_bind(e, crossing);
+    bind_astray(e, &go);
     emit_alone(t, s);
 }
 
@@ -245,6 +285,7 @@ static void emit_stub(struct trans *t, struct stub *s)
 
     retarget(t, s->from);
     switch (s->kind) {
+    case STUB_STACK: emit_stack_missed(t, s); /* fall through */
     case STUB_MEMORY: emit_missed(t, s); break;
     case STUB_ALONE: emit_alone(t, s); break;
     case STUB_BODY:
@@ -328,8 +369,8 @@ static void check_segmented(struct trans *t)
     e_jcc(e, 5, missed);
 }
 
-/* The entry for jumps from other pages: is this page still mapped here? */
-static void emit_entry(struct trans *t)
+/* The entries for indirect branches, and for jumps from other pages. */
+static void emit_checks(struct trans *t)
 {
     t->b->indirect = emit_here(t->e);
     check_rip(t);
@@ -337,9 +378,40 @@ static void emit_entry(struct trans *t)
         check_segmented(t);
     t->b->checked = emit_here(t->e);
     check_page(t, 0);
+}
+
+/*
+ * Does an indirect branch come here? A guess: to where a function may begin,
+ * and where a call before it returns to.
+ */
+static bool is_target(const struct trans *t)
+{
+    unsigned at = (unsigned)(t->b->gpa & ~PAGE_MASK);
+    const uint8_t *p = t->page + at;
+
+    if (at < 6 || !(t->rip & 15))
+        return true;
+    return p[-5] == 0xe8 || (p[-6] == 0xff && p[-5] == 0x15) ||
+           (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) ||
+           (p[-3] == 0xff && (p[-2] & 0xf8) == 0x50);
+}
+
+/* With the checks where they are used, else out of the way. */
+static void emit_entry(struct trans *t)
+{
+    bool target = is_target(t);
+
+    if (target)
+        emit_checks(t);
     t->b->code = emit_here(t->e);
     if (t->b->npages > 1)
         check_page(t, 1);
+    if (target)
+        return;
+    t->e = &t->j->cold;
+    emit_checks(t);
+    e_jmp(t->e, t->b->code);
+    t->e = &t->j->e;
 }
 
 static void emit_insn(struct trans *t, const struct insn *i)
@@ -373,8 +445,33 @@ static bool is_inside(const struct trans *t, const struct block *ib)
     return !jit_is_segmented(t->mode) || end - 1 <= code_limit(t);
 }
 
+bool block_is_loop(const struct block *ib)
+{
+    const struct insn *last = &ib->insn[ib->n - 1];
+
+    return ib->n <= UNROLL_INSNS / 2 && insn_opcode(last)->body == op_jcc &&
+           (int64_t)last->imm == -(int64_t)ib->len;
+}
+
+/* Several of its turns follow each other and share checks. */
+static void unroll(struct trans *t)
+{
+    unsigned turn = t->n;
+
+    t->turn = turn;
+    while (t->n + turn <= UNROLL_INSNS)
+        for (unsigned k = 0; k < turn; k++)
+            t->insn[t->n++] = t->insn[k];
+}
+
 static void gather(struct trans *t, const struct block *ib)
 {
+    if (block_is_loop(ib) && !t->careful && !(t->mode & MODE_ALONE) &&
+        is_inside(t, ib)) {
+        add_insns(t, ib);
+        unroll(t);
+        return;
+    }
     while (ib && t->n + ib->n <= TRACE_INSNS && is_inside(t, ib)) {
         add_insns(t, ib);
         ib = !ends(t, &ib->insn[ib->n - 1]) ? block_after(&t->cpu->ic.cpu, ib)
@@ -434,6 +531,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     t.b = new_block(&t, ib);
     t.next_mode = mode & ~MODE_ALONE; /* its successors are ordinary */
     gather(&t, ib);
+    t.uses_stack = uses_stack(&t);
     find_live(&t);
     t.in_slot = true;
     emit_entry(&t);

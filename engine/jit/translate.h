@@ -25,6 +25,13 @@ struct access {
 
 enum { NO_BASE = 0xff };
 
+/* What a probe is to find on one page. */
+struct extent {
+    uint16_t span; /* bytes */
+    uint8_t align; /* low address bits that must be zero */
+    bool write;
+};
+
 /* Where a checked access is: [base + index + disp]. */
 struct place {
     uint8_t base, index;
@@ -32,23 +39,26 @@ struct place {
 };
 
 /*
- * Accesses that share one check: all at the same base register, which keeps
- * its value (rsp: changes by known amounts), from lo to hi, on one page. The
- * first group's addend is in S2, those of others in jit_cpu.addend. When they
- * are not on one page, the block is left for a translation without groups.
+ * Accesses that share one check: all at the same registers, which keep their
+ * values or change by known amounts, from lo to hi, on one page. The first
+ * group's addend is in S2: the stack's, where the block uses it. Those of
+ * others are in memory. When they are not on one page, the block is left for a
+ * translation without groups.
  */
 struct group {
     bool active, write;
-    uint8_t base;       /* guest register */
-    uint8_t seg, asize; /* outside 64-bit code: as in struct access; seg
-                           NO_BASE: a flat one */
-    int32_t moved;      /* rsp since the group began */
-    int32_t lo, hi;     /* bytes, from the base's value at the beginning */
+    uint8_t base, index, scale; /* guest registers; index: or REG_NONE */
+    uint8_t seg, asize;         /* outside 64-bit code: as in struct access; seg
+                                   NO_BASE: a flat one */
+    uint8_t align;              /* address bits that are zero at lo */
+    int32_t moved;              /* the address has, since the group began */
+    int64_t lo, hi;             /* bytes, from the address at the beginning */
 };
 
 /* Out-of-line code, written after the block. */
 enum stub_kind {
     STUB_MEMORY,   /* a TLB probe missed */
+    STUB_STACK,    /* not on the stack's page that was used last */
     STUB_BODY,     /* the fast way does not fit these operands */
     STUB_BODY_END, /* likewise, of an instruction that ends the block */
     STUB_ALONE,    /* a group is beyond its segment's end */
@@ -69,7 +79,10 @@ struct stub {
     uint64_t target;
     struct access access; /* STUB_MEMORY: to compute the address again */
     int32_t group_lo;     /* of a group: the lowest byte, else the access */
-    uint8_t fp;           /* STUB_FP: which */
+    /* STUB_STACK: what was checked, and where S2 has been loaded. */
+    struct extent extent;
+    const uint8_t *hit; /* rx */
+    uint8_t fp;         /* STUB_FP: which */
 };
 
 /*
@@ -95,6 +108,8 @@ struct trans {
     /* Where the guest's flags are; both false: nowhere, they are dead. */
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
+    bool uses_stack;
+    unsigned turn; /* instructions of a loop that is unrolled, or 0 */
     struct group group[GROUPS];
     bool ended;      /* control does not fall out of the end */
     unsigned n, len; /* instructions, and their bytes */
@@ -104,7 +119,7 @@ struct trans {
     struct insn insn[TRACE_INSNS]; /* pos from the first one's */
     /*
      * Status flags that someone may read: after each instruction, and where
-     * each branch goes when it is taken.
+     * each branch leaves the block.
      */
     uint16_t live[TRACE_INSNS], live_taken[TRACE_INSNS];
     struct stub stub[STUBS];
@@ -148,6 +163,12 @@ static inline bool is_last(const struct trans *t)
     return t->k + 1 == t->n;
 }
 
+/* The end of an unrolled loop's turn that another one follows? */
+static inline bool is_turn(const struct trans *t, unsigned k)
+{
+    return t->turn && (k + 1) % t->turn == 0 && k + 1 < t->n;
+}
+
 /* The linear address of code. */
 static inline gva_t fetch_address(const struct trans *t, uint64_t rip)
 {
@@ -180,18 +201,56 @@ bool is_conditional(const struct insn *i);
 /* --- emit_memory.c --- */
 /* From host rsp, of the TLB's first entry for this mode. */
 int32_t tlb_offset(const struct trans *t);
-/*
- * Checks an access and says where it is. S0 and S1 are clobbered and may be
- * part of the place; EFLAGS are, unless a group covers the access. If
- * `restore`, the guest's flags are in EFLAGS afterwards.
- */
-struct place emit_access(struct trans *t, const struct access *a, bool restore);
+/* Of [base + disp], stack accesses too. */
+unsigned base_of(const struct access *a);
+int32_t disp_of(const struct access *a);
+unsigned segment_of(const struct access *a);
+unsigned address_bytes(const struct access *a);
+/* Does its segment have a base? Only 64-bit code has none of a limit then. */
+bool has_base(const struct trans *t, const struct access *a);
+/* Are all offsets of 16 bits known to be inside? */
+bool is_roomy(const struct trans *t, unsigned seg, bool write);
+/* [base + disp] with nothing more. */
+bool is_simple(const struct trans *t, const struct access *a);
+bool has_fixed_address(const struct access *a);
+/* Address bits that must be zero for the fast way. */
+unsigned align_of(const struct access *a);
 /* The offset in its segment, plus more, into `to`; clobbers S0 and S1. */
 void emit_offset(struct trans *t, const struct access *a, int32_t more,
                  unsigned to);
 /* The linear address, likewise. */
 void emit_linear(struct trans *t, const struct access *a, int32_t more,
                  unsigned to);
+/*
+ * `to` = the addend of the page that holds what is at a + lo. S0 and S1 are
+ * clobbered, and EFLAGS. keep: S2 = the address.
+ */
+struct jit_insn *emit_probe(struct trans *t, const struct access *a, int32_t lo,
+                            const struct extent *x, unsigned to, bool keep);
+/*
+ * The same for an address that is known, and so is its entry: false where it
+ * is misaligned or not on one page.
+ */
+bool emit_fixed(struct trans *t, const struct access *a, bool restore,
+                struct place *p);
+/*
+ * S2 = the addend of the page that the stack is on, likewise: known at once
+ * where it is the page that was used last.
+ */
+struct jit_insn *emit_stack_probe(struct trans *t, const struct access *a,
+                                  int32_t lo, const struct extent *x);
+
+/* --- emit_group.c --- */
+/*
+ * Checks an access and says where it is. S0 and S1 are clobbered and may be
+ * part of the place; EFLAGS are, unless a group covers the access. If
+ * `restore`, the guest's flags are in EFLAGS afterwards.
+ */
+struct place emit_access(struct trans *t, const struct access *a, bool restore);
+/* Does anything go by way of rsp? */
+bool uses_stack(const struct trans *t);
+/* From host rsp. */
+int32_t base_of_segment(unsigned seg);
 /* mov of n bytes, 2 to 8, between a register and a place */
 void move_place(struct trans *t, unsigned op, const struct place *p,
                 unsigned reg, unsigned n);
@@ -202,9 +261,9 @@ void store_place(struct trans *t, const struct place *p, unsigned from,
                  unsigned n);
 /* A scratch register that p leaves. */
 unsigned spare(struct trans *t, const struct place *p);
-/* rsp has moved by a known amount. */
-void group_moved(struct trans *t, int32_t by);
-/* After an instruction: does the group survive it? */
+/* A register has moved by a known amount. */
+void group_moved(struct trans *t, unsigned reg, int32_t by);
+/* After an instruction: which groups survive it? */
 void group_after(struct trans *t, const struct insn *i);
 /* What the groups knew may be so no longer. */
 void group_drop(struct trans *t);
