@@ -39,6 +39,7 @@ static void answer(struct kvm_doorbells *d, uint32_t n)
     uint64_t rung;
 
     host_mutex_lock(d->lock);
+    kvm_settle(d->k->vm); /* the device may be about to read what they make */
     if (b->fd >= 0 && read(b->fd, &rung, sizeof rung) == sizeof rung)
         b->r->ops->write(b->r->dev, b->off, 0, b->r->bells.bytes);
     host_mutex_unlock(d->lock);
