@@ -200,6 +200,15 @@ static const struct pci_id piix4_pm_id = {
     .regs = piix4_pm_regs,
 };
 
+static void rtc_event(void *ctx, unsigned n, bool level)
+{
+    struct piix4_pm *s = ctx;
+
+    (void)n;
+    if (level)
+        acpi_pm_rtc(&s->pm);
+}
+
 static int piix4_pm_attach(struct dev *d, struct env *env, struct err *e)
 {
     struct piix4_pm *s = (struct piix4_pm *)d;
@@ -225,6 +234,7 @@ static int piix4_pm_attach(struct dev *d, struct env *env, struct err *e)
         pci_detach(&s->pci);
         return err_set(e, -r, "ports 0xb2 and 0xb3 are taken");
     }
+    env->rtc_event = (struct irq){rtc_event, s, 0};
     return 0;
 }
 
@@ -273,6 +283,7 @@ static void piix4_pm_detach(struct dev *d)
 {
     struct piix4_pm *s = (struct piix4_pm *)d;
 
+    d->env->rtc_event = (struct irq){0};
     acpi_pm_pause(&s->pm); /* its timer */
     acpi_pm_unmap(&s->pm);
     space_unmap(&s->ports);

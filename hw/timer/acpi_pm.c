@@ -208,6 +208,13 @@ bool acpi_pm_power_button(struct acpi_pm *pm)
     return (pm->cnt & PM1_SCI_EN) && (pm->en & PM1_PWRBTN);
 }
 
+/* Not by way of IRQ 8: in legacy replacement that is the HPET's. */
+void acpi_pm_rtc(struct acpi_pm *pm)
+{
+    pm->sts |= PM1_RTC;
+    drive(pm);
+}
+
 void acpi_pm_gpe(struct acpi_pm *pm, unsigned event)
 {
     pm->gpe_sts |= (uint16_t)BIT(event & 15);

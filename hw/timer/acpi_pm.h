@@ -73,6 +73,8 @@ int acpi_pm_loaded(struct acpi_pm *pm);
 void acpi_pm_smi_command(struct acpi_pm *pm, uint8_t v);
 /* The power button is pressed. False: the guest does not listen. */
 bool acpi_pm_power_button(struct acpi_pm *pm);
+/* The RTC asks for an interrupt. */
+void acpi_pm_rtc(struct acpi_pm *pm);
 /* Sets a general-purpose event's status, 0 to 15. */
 void acpi_pm_gpe(struct acpi_pm *pm, unsigned event);
 

@@ -154,6 +154,7 @@ static void drive(struct mc146818 *p)
         return;
     p->ram[RTC_C] ^= C_IRQF;
     irq_set(line, irq);
+    irq_set(&env->rtc_event, irq);
 }
 
 static void arm_update(struct mc146818 *p)

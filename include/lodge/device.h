@@ -139,6 +139,7 @@ struct env {
     struct apic_bus *apics;  /* lapic: how they find each other */
     struct irq pit_irq0;     /* hpet: the 8254's OUT0; unset: isa_irq[0] */
     struct irq rtc_irq8;     /* hpet: the RTC's; unset: isa_irq[8] */
+    struct irq rtc_event;    /* piix4_pm: likewise, for ACPI */
     struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */
     struct irq nmi_mask;     /* i8254: no NMI while asserted (RTC, port 0x70) */
     struct input_sink input; /* i8042: where keys and the mouse go */

@@ -19,7 +19,6 @@ enum {
     FLAG_WBINVD = 1 << 0,
     FLAG_PROC_C1 = 1 << 2,
     FLAG_NO_SLEEP_BUTTON = 1 << 5,
-    FLAG_NO_FIXED_RTC = 1 << 6,
     FLAG_RESET_REG = 1 << 10,
 
     /* Generic address structure */
@@ -223,7 +222,7 @@ static void put_fadt(struct blob *b, const struct acpi_config *c, gpa_t facs,
                (uint16_t)(ARCH_LEGACY_DEVICES | (c->vga ? 0 : ARCH_NO_VGA) |
                           (c->i8042 ? ARCH_8042 : 0)));
     store_le32(t + 112, FLAG_WBINVD | FLAG_PROC_C1 | FLAG_NO_SLEEP_BUTTON |
-                            FLAG_NO_FIXED_RTC | FLAG_RESET_REG);
+                            FLAG_RESET_REG);
     put_gas(t + 116, SPACE_IO, 8, 1, ACPI_RESET_PORT);
     t[128] = ACPI_RESET_VALUE;
     /* X_FIRMWARE_CTRL stays 0: either field may be used, not both. */

@@ -248,6 +248,21 @@ def test_idle(args, start):
     g.want_status(0)
 
 
+def test_alarm(args, start):
+    """The clock's alarm rings: with an HPET in IRQ 8's place, where ACPI tells
+    of it, and without."""
+    for more in ('', ' hpet=disable'):
+        words = linux(args)
+        words[5] += more
+        g = start(words)
+        g.expect(PROMPT, BOOT)
+        g.shell('cd /sys/class/rtc/rtc0; echo +2 > wakealarm; '
+                'while grep -q "alarm_IRQ.*yes" /proc/driver/rtc; do sleep 1; '
+                'done; echo rang$((1))', 'rang1', BOOT)
+        g.type('poweroff\r')
+        g.want_status(0)
+
+
 def test_boots(args, start):
     """Boots that take turns with power-offs: none may hang."""
     for n in range(args.count):
@@ -381,6 +396,7 @@ LINUX = ('vmlinuz', 'initrd')
 NEED = {
     'shell': LINUX, 'pipe': LINUX, 'smp': LINUX, 'reboot': LINUX,
     'panic': LINUX, 'idle': LINUX, 'boots': LINUX, 'uefi': LINUX,
+    'alarm': LINUX,
     'disk': LINUX + ('root.img',), 'check_disk': LINUX + ('root.img',),
     'node': LINUX + ('root.img',),
     'stress_ng': LINUX + ('root.img',),

@@ -94,6 +94,21 @@ static void sci_needs_enable(void **state UNUSED)
     assert_int_equal(inw(f, BASE + 4), 0);
 }
 
+/* The alarm, whoever has IRQ 8. */
+static void rtc_event(void **state UNUSED)
+{
+    acpi_pm_smi_command(&pm, ACPI_PM_ENABLE);
+    acpi_pm_rtc(&pm);
+    assert_int_equal(inw(f, BASE), PM1_RTC);
+    assert_false(sci_line.level);
+    outw(f, BASE + 2, PM1_RTC);
+    assert_true(sci_line.level);
+    outw(f, BASE, PM1_RTC);
+    assert_false(sci_line.level);
+    acpi_pm_rtc(&pm);
+    assert_true(sci_line.level);
+}
+
 static void bytes_and_dwords(void **state UNUSED)
 {
     acpi_pm_power_button(&pm);
@@ -194,15 +209,11 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(timer_counts),
-        T(timer_overflow),
-        T(sci_needs_enable),
-        T(bytes_and_dwords),
-        T(soft_off),
-        T(general_purpose),
-        T(moves),
-        T(load_checks),
-        T(status_writes),
+        T(timer_counts),     T(timer_overflow),
+        T(sci_needs_enable), T(rtc_event),
+        T(bytes_and_dwords), T(soft_off),
+        T(general_purpose),  T(moves),
+        T(load_checks),      T(status_writes),
         T(sci_by_control),
     };
 

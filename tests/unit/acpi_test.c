@@ -125,6 +125,7 @@ static void fadt(void **state)
     assert_int_equal(load_le64(t + 120), 0xcf9);
     assert_int_equal(t[128], 6);
     assert_int_equal(load_le32(t + 112) >> 10 & 1, 1);
+    assert_int_equal(load_le32(t + 112) >> 6 & 1, 0); /* RTC_STS is there */
     assert_int_equal(load_le32(t + 48), 0xb2);
     assert_int_equal(load_le16(t + 52), 0xf0f1);
 }

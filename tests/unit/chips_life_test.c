@@ -266,6 +266,7 @@ static void detach_leaves_nothing(void **state UNUSED)
     assert_null(env->apics);
     assert_null(env->pit_irq0.set);
     assert_null(env->rtc_irq8.set);
+    assert_null(env->rtc_event.set);
     assert_null(env->iochk.set);
     assert_null(env->serr.set);
     assert_null(env->nmi_mask.set);

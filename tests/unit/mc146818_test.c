@@ -196,22 +196,32 @@ static void flags_without_interrupts(void **state UNUSED)
     assert_int_equal(rd(RTC_C), 0);
 }
 
+static void count_event(void *ctx, unsigned n UNUSED, bool level)
+{
+    *(unsigned *)ctx += level;
+}
+
 static void alarm(void **state UNUSED)
 {
+    unsigned events = 0;
+
     wr(RTC_SECONDS_ALARM, 0x05);
     wr(RTC_MINUTES_ALARM, 0x01);
     wr(RTC_HOURS_ALARM, 0x00);
     rd(RTC_C);
     wr(RTC_B, B_24H | B_AIE);
+    f->env.rtc_event = (struct irq){count_event, &events, 0};
     fake_advance(f, 66 * NS_PER_SEC);
     assert_int_equal(irqs[8].rises, 0);
     fake_advance(f, NS_PER_SEC);
     assert_int_equal(irqs[8].rises, 1);
+    assert_int_equal(events, 1);
     assert_int_equal(rd(RTC_C) & 0xa0, 0xa0);
     fake_advance(f, 86399 * NS_PER_SEC);
     assert_int_equal(irqs[8].rises, 1);
     fake_advance(f, NS_PER_SEC);
     assert_int_equal(irqs[8].rises, 2);
+    f->env.rtc_event = (struct irq){0};
 }
 
 static void alarm_any(void **state UNUSED)

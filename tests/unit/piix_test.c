@@ -302,6 +302,22 @@ static void smbus(void **state)
     assert_int_equal(in(b, 0x700, 1), 0xff);
 }
 
+/* What the RTC puts out is an event of ACPI's. */
+static void rtc_event(void **state)
+{
+    struct rig *r = *state;
+    struct board *b = r->b;
+
+    out(b, PM_BASE + 4, 1, 2);
+    out(b, PM_BASE + 2, 1 << 10, 2);
+    irq_set(&b->env.rtc_event, false);
+    assert_false(b->isa[9]);
+    irq_set(&b->env.rtc_event, true);
+    assert_true(b->isa[9]);
+    out(b, PM_BASE, 1 << 10, 2);
+    assert_false(b->isa[9]); /* although the RTC still asks */
+}
+
 static void pm_saved(void **state)
 {
     struct rig *r = *state;
@@ -333,7 +349,8 @@ int main(void)
         T(sci_shares_irq9), T(reset_control), T(reset_keeps_foreign_levels),
         T(loaded),          T(gone),          T(pm_registers),
         T(pm_moves),        T(power_off),     T(power_button),
-        T(apm_ports),       T(smbus),         T(pm_saved),
+        T(rtc_event),       T(apm_ports),     T(smbus),
+        T(pm_saved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
