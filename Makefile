@@ -79,6 +79,12 @@ bench-smp:
 	@tools/demo-guest.sh
 	@tests/perf/smp.py --lodge $(BUILD)/lodge $(ARGS)
 
+# Real mode: SeaBIOS, and a boot sector that works.
+bench-real:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build
+	@tests/perf/real.py --lodge $(BUILD)/lodge $(ARGS)
+
 # The long runs of the instruction fuzzers (the tests have short ones).
 fuzz-isa:
 	@tools/setup.sh test
@@ -109,4 +115,4 @@ sanitize:
 clean:
 	@rm -rf build build-sanitize
 
-.PHONY: all setup build run test test-debian test-pc test-kvm core bench bench-smp fuzz-isa fuzz format sanitize clean
+.PHONY: all setup build run test test-debian test-pc test-kvm core bench bench-smp bench-real fuzz-isa fuzz format sanitize clean

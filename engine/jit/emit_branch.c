@@ -80,7 +80,7 @@ void emit_dispatch(struct trans *t, uint32_t mode, const struct jit_insn *ji)
     unsigned index = S0;
 
     e_mov_imm(e, S2, ji ? (size_t)((const uint8_t *)ji - t->j->meta) : 0);
-    if (jit_is_segmented(mode)) { /* by the linear address */
+    if (jit_is_odd(mode)) { /* by the linear address */
         e_load(e, S1, H_SP, base_of_segment(CS));
         e_rx(e, false, OP_LEA_R, S1, S1, S0, 0, 0);
         index = S1;

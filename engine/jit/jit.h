@@ -295,6 +295,17 @@ static inline bool jit_is_segmented(uint32_t mode)
     return !(mode & (MODE_CODE64 | MODE_FLAT));
 }
 
+/*
+ * Odd modes, that programs pass through or change often, share a table of
+ * targets: what lands there checks that the mode is its own.
+ */
+static inline bool jit_is_odd(uint32_t mode)
+{
+    enum { FLAT32 = MODE_FLAT | MODE_CODE32 | MODE_SS32 };
+
+    return !(mode & MODE_CODE64) && (mode & FLAT32) != FLAT32;
+}
+
 /* The linear address of code at rip in that mode and CS. */
 static inline gva_t jit_linear(uint32_t mode, uint64_t cs, uint64_t rip)
 {

@@ -1,7 +1,7 @@
 /*
  * Where indirect branches go. Each table is of one mode, so that a target's
  * own check of RIP is all that a jump through it needs (emit_dispatch()); but
- * for the last, of all segmented modes, whose blocks check all of that.
+ * for the last, of all odd modes, whose blocks check all of that.
  */
 #include "engine/jit/jit.h"
 #include "base/libc.h"
@@ -9,18 +9,18 @@
 /* No mode: MODE_ALONE is never alone. */
 #define NO_MODE MODE_ALONE
 
-enum { SEGMENTED = JIT_TABLES - 1, OTHERS = SEGMENTED - 1 };
+enum { ODD = JIT_TABLES - 1, OTHERS = ODD - 1 };
 
 /*
  * User mode in 64-bit segments, supervisor mode, the same under SMAP, all
- * other flat ones, and those with segments.
+ * other flat ones, and the odd ones.
  */
 unsigned jit_table(uint32_t mode)
 {
     unsigned tlb_mode = mode >> 24 & 3;
 
-    if (jit_is_segmented(mode))
-        return SEGMENTED;
+    if (jit_is_odd(mode))
+        return ODD;
     if (tlb_mode == TLB_USER && !(mode & MODE_CODE64))
         return OTHERS;
     return MIN(tlb_mode, (unsigned)OTHERS);
@@ -42,7 +42,7 @@ static void forget_half(struct jit_cpu *c, unsigned table, unsigned half)
 /* Whose a table is that has targets of this mode. */
 static uint32_t owner(uint32_t mode)
 {
-    return jit_is_segmented(mode) ? 0 : mode;
+    return jit_is_odd(mode) ? 0 : mode;
 }
 
 void jit_own_table(struct jit_cpu *c, uint32_t mode)

@@ -352,7 +352,7 @@ static void check_rip(struct trans *t)
 }
 
 /* Likewise: for this mode, and this place of CS? */
-static void check_segmented(struct trans *t)
+static void check_mode(struct trans *t)
 {
     const void *missed = t->j->thunk.missed;
     struct emit *e = t->e;
@@ -374,8 +374,8 @@ static void emit_checks(struct trans *t)
 {
     t->b->indirect = emit_here(t->e);
     check_rip(t);
-    if (jit_is_segmented(t->mode))
-        check_segmented(t);
+    if (jit_is_odd(t->mode))
+        check_mode(t);
     t->b->checked = emit_here(t->e);
     check_page(t, 0);
 }

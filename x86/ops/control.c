@@ -88,7 +88,8 @@ static void write_cr0(struct cpu *c, uint64_t v)
     else
         c->s.efer &= ~(uint64_t)EFER_LMA;
     x86_mode_changed(c);
-    if (changed & (CR0_PG | CR0_WP | CR0_PE))
+    /* PE changes only while nothing is translated. */
+    if (changed & (CR0_PG | CR0_WP))
         tlb_flush_all(c);
 }
 
