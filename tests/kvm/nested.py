@@ -173,7 +173,7 @@ def kernel_jobs(args):
         jobs.append(Job(f'{name}-c{cpus}',
                         ['-c', str(cpus), '-m', '64M', '--kernel',
                          'FILE:' + kernel, '--debug-exit', '--no-reboot',
-                         '--timeout', '60'], check, [kernel],
+                         '--timeout', '200'], check, [kernel],
                         shadow=shadow))
     return jobs
 
