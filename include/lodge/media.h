@@ -55,7 +55,8 @@ static inline int media_change(struct media_drive *d, struct blk *medium,
         if (d->wanted)
             d->wanted(d);
         return err_set(e, LE_BUSY,
-                       "%s: the guest has locked the drive; eject it there, or "
+                       "%s: the guest has locked the drive and was asked for "
+                       "the medium; try again in a moment, eject it there, or "
                        "use --force",
                        d->id);
     }
