@@ -4,6 +4,7 @@
 
 enum {
     GROUP_BYTES = 512, /* that a group reaches over, at most */
+    REACH = 2048,      /* or with an index that is small */
     MOVES = 2048,      /* by so much at most: what moves on is followed */
 };
 
@@ -49,10 +50,88 @@ static bool is_regular(const struct trans *t, const struct access *a)
            a->i->seg < FS && a->i->asize == 8;
 }
 
+static bool has_index(const struct access *a)
+{
+    return !a->implied && a->i->index != REG_NONE;
+}
+
+/* As far as groups tell accesses apart by it. */
 static unsigned index_of(const struct access *a)
 {
-    return a->implied ? REG_NONE : a->i->index;
+    return has_index(a) && !a->reach ? a->i->index : REG_NONE;
 }
+
+/* --- small indexes: bytes that look something up in a table --- */
+
+/* What wrote reg last before instruction k of the block, or NULL. */
+static const struct insn *last_writer(const struct trans *t, unsigned k,
+                                      unsigned reg)
+{
+    while (k-- > 0)
+        if (written_gprs(&t->insn[k]) >> reg & 1)
+            return &t->insn[k];
+    return NULL;
+}
+
+/* No more than that is in reg: it comes of a byte, or was masked. */
+static uint64_t bound(const struct trans *t, unsigned k, unsigned reg)
+{
+    const struct insn *i = last_writer(t, k, reg);
+    op_fn body = i ? insn_opcode(i)->body : NULL;
+    const struct operand *o = i ? i->opnd : NULL;
+
+    if (!i || o[0].kind != OPND_GPR || o[0].size < 4)
+        return ~0ull;
+    if (body == op_movzx && o[1].size == 1)
+        return 0xff;
+    if (body == op_and && o[1].kind == OPND_IMM && (int64_t)i->imm >= 0)
+        return i->imm;
+    return ~0ull;
+}
+
+/* reg, as it most likely is at instruction k. */
+static bool guess(const struct trans *t, unsigned k, unsigned reg, uint64_t *v)
+{
+    const struct insn *i = last_writer(t, k, reg);
+
+    *v = t->cpu->ic.cpu.s.gpr[reg];
+    if (i && insn_opcode(i)->body == op_lea && i->base == REG_RIP)
+        *v = next_rip(t, i) + (uint64_t)(int64_t)i->disp;
+    else if (i)
+        return false;
+    return true;
+}
+
+/* How far the index reaches, where all of that should be on one page; or 0. */
+static uint16_t find_reach(const struct trans *t, const struct access *a)
+{
+    unsigned k = (unsigned)(a->i - t->insn);
+    uint64_t most, v;
+
+    if (!has_index(a) || !is_regular(t, a) || a->align || k >= t->n)
+        return 0;
+    most = bound(t, k, a->i->index);
+    if (most > (uint64_t)REACH >> a->i->scale || !guess(t, k, a->i->base, &v))
+        return 0;
+    most <<= a->i->scale;
+    v += (uint64_t)(int64_t)a->i->disp;
+    return (v ^ (v + most + a->bytes - 1)) & PAGE_MASK ? 0 : (uint16_t)most;
+}
+
+/* a where its index is 0. */
+static struct access without_index(const struct access *a)
+{
+    struct access b = *a;
+
+    b.implied = true;
+    b.reg = a->i->base;
+    b.seg = DS;
+    b.asize = 8;
+    b.disp = a->i->disp;
+    return b;
+}
+
+/* --- the address, to groups --- */
 
 /* Are a's addresses made as those in g? */
 static bool same_address(const struct trans *t, const struct group *g,
@@ -176,6 +255,7 @@ static bool groupable(const struct trans *t, const struct insn *i,
                          .write = writes_operand(insn_opcode(i), (unsigned)k)};
     if (insn_opcode(i)->props & OP_ALIGN)
         a->align = a->bytes - 1u;
+    a->reach = find_reach(t, a);
     return is_regular(t, a);
 }
 
@@ -191,11 +271,11 @@ static bool keeps_addend(const struct trans *t, const struct insn *i)
  * aligned. */
 static bool join(struct group *g, const struct access *a, int64_t lo)
 {
-    int64_t first = MIN(lo, g->lo), end = MAX(lo + a->bytes, g->hi);
+    int64_t first = MIN(lo, g->lo), end = MAX(lo + a->bytes + a->reach, g->hi);
     uint8_t align = MAX(g->align, a->align);
 
-    if (end - first > GROUP_BYTES || first != (int32_t)first ||
-        (a->align && ((lo - first) & a->align)) ||
+    if (end - first > (a->reach ? REACH + 64 : GROUP_BYTES) ||
+        first != (int32_t)first || (a->align && ((lo - first) & a->align)) ||
         (g->align && ((g->lo - first) & g->align)))
         return false;
     g->lo = first;
@@ -217,7 +297,7 @@ static struct group group_of(const struct trans *t, const struct access *a)
                           .asize = (uint8_t)address_bytes(a),
                           .align = a->align,
                           .lo = disp_of(a),
-                          .hi = (int64_t)disp_of(a) + a->bytes,
+                          .hi = (int64_t)disp_of(a) + a->bytes + a->reach,
                           .write = a->write};
 }
 
@@ -271,7 +351,7 @@ static bool covers(const struct trans *t, const struct group *g,
     int64_t at = (int64_t)disp_of(a) + g->moved;
 
     return g->active && same_address(t, g, a) && at >= g->lo &&
-           at + a->bytes <= g->hi && (!a->write || g->write) &&
+           at + a->bytes + a->reach <= g->hi && (!a->write || g->write) &&
            a->align <= g->align && !((at - g->lo) & a->align);
 }
 
@@ -299,6 +379,7 @@ static unsigned begin_group(struct trans *t, const struct access *a,
     struct extent x = {(uint16_t)(g->hi - g->lo), g->align, g->write};
     int32_t lo = (int32_t)(g->lo - disp_of(a));
     unsigned n = t->uses_stack;
+    struct access flat = a->reach ? without_index(a) : *a;
     struct jit_insn *ji;
 
     if (is_stack(t, a) && !t->group[0].active) {
@@ -309,7 +390,7 @@ static unsigned begin_group(struct trans *t, const struct access *a,
             n++;
         if (n == GROUPS) /* of those in memory, in turn */
             n = 1 + t->k % (GROUPS - 1);
-        ji = emit_probe(t, a, lo, &x, n ? S1 : S2, false);
+        ji = emit_probe(t, &flat, lo, &x, n ? S1 : S2, false);
         if (g->seg != NO_BASE) /* add */
             e_rm(t->e, true, 0x03, n ? S1 : S2, H_SP, base_of_segment(g->seg));
         if (n)
@@ -341,13 +422,13 @@ static struct place group_place(struct trans *t, const struct access *a,
 {
     unsigned addend = n ? S1 : S2;
 
-    if (index_of(a) != REG_NONE) {
+    if (has_index(a)) {
         emit_linear(t, a, 0, S0);
-        loaded &= host_of(index_of(a)) >= 0; /* else it was in S1 */
+        loaded &= host_of(a->i->index) >= 0; /* else it was in S1 */
     }
     if (n && !loaded)
         e_load(t->e, S1, H_SP, addend_slot(n));
-    if (index_of(a) != REG_NONE)
+    if (has_index(a))
         return (struct place){S0, (uint8_t)addend, 0};
     return simple_place(t, a, addend);
 }
@@ -377,28 +458,39 @@ static bool may_share(const struct trans *t, const struct access *a)
            !(t->mode & MODE_ALONE);
 }
 
-struct place emit_access(struct trans *t, const struct access *a, bool restore)
+/* In a group, or as the first of one; false: neither. */
+static bool emit_shared(struct trans *t, const struct access *a, bool restore,
+                        struct place *p)
 {
-    struct extent x = {a->bytes, (uint8_t)align_of(a), a->write};
-    uint16_t needed = flags_needed(t, a->i);
     unsigned n = covered(t, a);
+    bool begins = n == GROUPS;
     struct group g;
+
+    if (begins) {
+        if (!may_share(t, a) || !plan_group(t, a, &g))
+            return false;
+        flags_yield(t, flags_needed(t, a->i));
+        n = begin_group(t, a, &g);
+    }
+    if (restore && !t->in_eflags)
+        flags_restore(t);
+    *p = group_place(t, a, n, begins);
+    return true;
+}
+
+struct place emit_access(struct trans *t, const struct access *access,
+                         bool restore)
+{
+    struct access with = *access, *a = &with;
+    struct extent x = {a->bytes, (uint8_t)align_of(a), a->write};
     struct place p;
 
-    if (n < GROUPS) {
-        if (restore && !t->in_eflags)
-            flags_restore(t);
-        return group_place(t, a, n, false);
-    }
-    flags_yield(t, needed);
+    a->reach = find_reach(t, a);
+    if (emit_shared(t, a, restore, &p))
+        return p;
+    flags_yield(t, flags_needed(t, a->i));
     if (has_fixed_address(a) && emit_fixed(t, a, restore, &p))
         return p;
-    if (may_share(t, a) && plan_group(t, a, &g)) {
-        n = begin_group(t, a, &g);
-        if (restore)
-            flags_restore(t);
-        return group_place(t, a, n, true);
-    }
     if (may_share(t, a) && is_stack(t, a) && !t->group[0].active) {
         emit_stack_probe(t, a, 0, &x);
         if (restore)

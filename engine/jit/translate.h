@@ -18,7 +18,8 @@ struct access {
     uint8_t seg, asize;   /* its segment, the bytes of reg that count */
     int32_t disp;
     uint8_t bytes;
-    uint8_t align; /* address bits that must be zero */
+    uint8_t align;  /* address bits that must be zero */
+    uint16_t reach; /* the index adds no more than that: see emit_group.c */
     bool write;
     bool ends; /* of a branch: when its body has run, leave */
 };
