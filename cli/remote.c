@@ -212,6 +212,15 @@ static int do_console(struct control_call *c, struct err *e)
 
 /* --- keyboard and mouse --- */
 
+/* Keys that a paused guest gets would seem to be held until it goes on. */
+static int want_awake(const struct remote *r, struct err *e)
+{
+    return r->paused ? err_set(e, LE_STATE,
+                               "it is paused, so it takes no keys and sees no "
+                               "mouse; resume it first")
+                     : 0;
+}
+
 static void typed(void *ctx, int rc, const struct err *e)
 {
     control_finish(ctx, rc, e);
@@ -236,6 +245,8 @@ static int do_type(struct control_call *c, struct err *e)
 
     if (json_unpack(c->args, "{s:s !}", "text", &text))
         return err_set(e, LE_USAGE, "type: args are {\"text\": \"…\"}");
+    if (want_awake(c->ctx, e))
+        return e->code;
     return begin_typing(c, typing_text(text, e), e);
 }
 
@@ -249,6 +260,8 @@ static int do_key(struct control_call *c, struct err *e)
         return err_set(e, LE_USAGE,
                        "key: args are {\"keys\": \"ctrl-alt-delete\", "
                        "\"hold\": milliseconds}");
+    if (want_awake(c->ctx, e))
+        return e->code;
     return begin_typing(c, typing_chord(keys, (uint64_t)hold * 1000000, e), e);
 }
 
@@ -302,6 +315,8 @@ static int do_mouse(struct control_call *c, struct err *e)
                        "mouse: args are dx and dy, or x and y, and wheel, "
                        "press, release; buttons are left, right, middle, side, "
                        "extra");
+    if (want_awake(r, e))
+        return e->code;
     r->buttons |= press ? button(press) : 0;
     r->buttons &= ~(release ? button(release) : 0);
     if (x != -1 || y != -1)
