@@ -122,6 +122,7 @@ enum jit_result {
 
 struct jit_stats {
     uint64_t translations, flushes, links, lookups, invalidations;
+    uint64_t translations_16, translations_32; /* of code so wide */
     uint64_t exits, exits_unlinked, exits_indirect, reentries, recalls;
     uint64_t cold, interpreted; /* blocks not yet, or never, translated */
     uint64_t bodies, slow_memory, group_misses, fp_saves, checked;

@@ -47,6 +47,8 @@ void jit_stats(struct vcpu *v, emit_fn *emit, void *ctx)
         uint64_t value;
     } counters[] = {
         {"translations", s->translations},
+        {"translations_16_bit", s->translations_16},
+        {"translations_32_bit", s->translations_32},
         {"code_bytes", (uint64_t)(j->jit->e.p - j->jit->code_start)},
         {"cold_code_bytes", (uint64_t)(j->jit->cold.p - j->jit->cold_start)},
         {"cache_flushes", s->flushes},

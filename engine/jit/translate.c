@@ -545,6 +545,8 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
     for (unsigned n = 0; n < t.nstubs; n++)
         emit_stub(&t, &t.stub[n]);
     cpu->stats.translations++;
+    cpu->stats.translations_16 += !(mode & MODE_CODE);
+    cpu->stats.translations_32 += (mode & MODE_CODE) == MODE_CODE32;
     jit_insert(j, t.b);
     return t.b;
 }

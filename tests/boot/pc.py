@@ -6,6 +6,9 @@ and typed to.
 
 pclib.py says more.
 """
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,6 +125,25 @@ def test_uefi(start, args):
                 vm.send(b'{"command": "type", "args": '
                         b'{"text": "reset -s\\n"}}\n')
                 vm.want_end(0, STEP)
+
+
+def test_real(start, args):
+    """A boot sector's work in real mode (of the benchmark), which the jit
+    translates."""
+    source = os.path.dirname(os.path.abspath(__file__)) + '/../perf/real.asm'
+    with tempfile.TemporaryDirectory() as folder:
+        disk, stats = folder + '/disk', folder + '/stats'
+        subprocess.run(['nasm', '-f', 'bin', '-o', disk, source], check=True)
+        os.truncate(disk, 1440 << 10)
+        with start(['--disk', disk + ',ro,bus=ide,format=raw', '-m', '32M',
+                    '--debug-exit', '--stats', stats], serial=True) as vm:
+            for result in ('p17A9', 'cEA72', 'o83C7', 'fFDC0', 'm0000'):
+                vm.serial.expect(result, LOADER)
+            vm.want_end(1, STEP)
+        with open(stats, encoding='utf-8') as f:
+            cpu = json.load(f)['cpus'][0]
+        if args.engine == 'jit' and cpu['translations_16_bit'] < 100:
+            raise Failed(f'16-bit code is not translated: {cpu}')
 
 
 def test_freedos(start, args):
