@@ -154,6 +154,8 @@ static int look(struct kvm_host *h, struct err *e)
     slots = extension(h->fd, KVM_CAP_NR_MEMSLOTS);
     h->max_slots = (unsigned)MAX(32, MIN(slots, 512));
     h->late_page = extension(h->fd, KVM_CAP_COALESCED_MMIO);
+    if ((h->late_page + 1) * (int)PAGE_SIZE > h->run_size)
+        h->late_page = 0;
     h->any_length = extension(h->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     h->tsc_deadline = extension(h->fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 #ifdef KVM_CAP_SREGS2
