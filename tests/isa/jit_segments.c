@@ -108,14 +108,36 @@ static void by_counter(struct program *p)
     p->bytes[at - 1] = (uint8_t)(p->n - at);
 }
 
+/* mov ecx, n; start: inc edx; lodsb; loop start */
+static void loop_back(struct program *p)
+{
+    unsigned start;
+
+    set_reg(p, RCX, 1 + rng_below(p->r, 60));
+    if (!(p->known >> RSI & 1))
+        set_reg(p, RSI, pick_address(p));
+    start = p->n;
+    part(p);
+    put(p, 0x40 | RDX);
+    part(p);
+    if (rng_one_in(p->r, 2))
+        put(p, 0xac + rng_below(p->r, 2));
+    part(p);
+    put(p, 0xe2);
+    put(p, 0);
+    p->bytes[p->n - 1] = (uint8_t)(start - p->n);
+    changed(p, RSI);
+}
+
 void odd_load(struct program *p)
 {
     if (!(p->known >> RSP & 1))
         set_reg(p, RSP, pick_address(p) & ~1u);
-    switch (rng_below(p->r, 4)) {
+    switch (rng_below(p->r, 5)) {
     case 0: load_segment(p); break;
     case 1: use_segment(p); break;
     case 2: by_counter(p); break;
+    case 3: loop_back(p); break;
     default:
         if (is_real(p))
             call_far(p);
