@@ -640,6 +640,8 @@ int ahci_port_loaded(struct ahci_port *p)
 {
     p->clb &= ~0x3ffull;
     p->fb &= ~0xffull;
+    p->is &= IS_ALL; /* the table bounds numbers, not bits */
+    p->ie &= IS_ALL;
     p->running = p->dropping = 0;
     p->settling = false;
     return ata_drive_loaded(&p->drive);

@@ -43,8 +43,11 @@ static void sense(struct wild *w, struct input *in)
     static const uint8_t commands[] = {0x60, 0x61, 0x25, 0x35, 0xec, 0xa0,
                                        0x06, 0xe7, 0x2f, 0xc8, 0xca, 0x20,
                                        0x30, 0xa1, 0xb0, 0xef};
+    static const uint8_t rare[] = {0x00, 0x10, 0x70, 0x90, 0x91, 0xc6,
+                                   0xe0, 0xe3, 0xe5, 0xe6, 0xf8, 0xf9,
+                                   0xb0, 0x40, 0xc4, 0xc5};
     unsigned how = (unsigned)take(in, 1), port = how & 1;
-    unsigned slot = (unsigned)take(in, 1) % 32;
+    unsigned which = (unsigned)take(in, 1), slot = which % 32;
     uint64_t table = WILD_DATA + TABLES + 0x100 * slot;
     uint8_t *header = w->b->env.ram + LISTS + 0x400 * port + 32 * slot;
     uint8_t *t = w->b->env.ram + table;
@@ -57,7 +60,7 @@ static void sense(struct wild *w, struct input *in)
     memset(t, 0, 0x50);
     t[0] = 0x27;
     t[1] = how & 2 ? 0x80 : (uint8_t)take(in, 1);
-    t[2] = packet ? 0xa0 : commands[how >> 4];
+    t[2] = packet ? 0xa0 : which & 0x80 ? rare[how >> 4] : commands[how >> 4];
     t[3] = (uint8_t)take(in, 1);
     t[4] = (uint8_t)take(in, 1);
     t[5] = (uint8_t)take(in, 1);
