@@ -222,10 +222,46 @@ static void set_rsp(struct trans *t, unsigned reg, int32_t by)
         e_mov_part(t->e, 2, GUEST_RSP, S1);
 }
 
+void settle_rsp(struct trans *t)
+{
+    if (t->owed)
+        set_rsp(t, GUEST_RSP, t->owed);
+    t->owed = 0;
+}
+
+/* A push or pop that needs nothing but rsp, and cannot fault once checked. */
+static bool is_plain(const struct insn *i)
+{
+    op_fn body = insn_opcode(i)->body;
+    const struct operand *o = &i->opnd[0];
+
+    if (body == op_push)
+        return o->kind == OPND_IMM || (o->kind == OPND_GPR && o->reg != RSP);
+    return body == op_pop && o->kind == OPND_GPR && o->reg != RSP;
+}
+
+/* May rsp move with the next instruction, which is one of a row? */
+static bool moves_later(const struct trans *t)
+{
+    const struct insn *next = &t->insn[t->k + 1];
+    op_fn body;
+    struct access a;
+    int32_t moves;
+
+    if (!t->wide || is_last(t) || !is_plain(&t->insn[t->k]))
+        return false;
+    body = insn_opcode(next)->body;
+    return (is_plain(next) || body == op_call || body == op_ret) &&
+           !interp_raises(next->fn) && stack_access(t, next, &a, &moves) &&
+           group_has(t, &a);
+}
+
 void move_rsp(struct trans *t, int32_t by)
 {
-    set_rsp(t, GUEST_RSP, by);
     group_moved(t, RSP, by);
+    t->owed += by;
+    if (!moves_later(t))
+        settle_rsp(t);
 }
 
 static bool emit_push(struct trans *t, const struct insn *i)

@@ -89,6 +89,7 @@ void emit_body(struct trans *t, const struct insn *i)
     uint16_t needed = flags_needed(t, i);
     struct jit_insn *ji;
 
+    settle_rsp(t);
     /* What may change vector control state makes the next user look again. */
     if (!leaves_vectors(row))
         t->fp = 0;

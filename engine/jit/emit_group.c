@@ -367,6 +367,11 @@ static unsigned covered(const struct trans *t, const struct access *a)
     return n;
 }
 
+bool group_has(const struct trans *t, const struct access *a)
+{
+    return covered(t, a) < GROUPS;
+}
+
 static int32_t addend_slot(unsigned n)
 {
     return n == 1 ? N_OFF(addend) : J_OFF(addend) + 8 * (int)(n - 2);
@@ -413,7 +418,7 @@ static struct place simple_place(struct trans *t, const struct access *a,
         return (struct place){S0, (uint8_t)addend, 0};
     }
     return (struct place){(uint8_t)emit_get(t, base_of(a), S0), (uint8_t)addend,
-                          disp_of(a)};
+                          disp_of(a) + (base_of(a) == RSP ? t->owed : 0)};
 }
 
 /* loaded: its addend is where it belongs, or in S1. */

@@ -110,6 +110,7 @@ struct trans {
     bool in_eflags, in_slot;
     uint8_t fp; /* FP_* known to be live */
     bool uses_stack;
+    int32_t owed;  /* to rsp, in a row of pushes and pops */
     unsigned turn; /* instructions of a loop that is unrolled, or 0 */
     struct group group[GROUPS];
     bool ended;      /* control does not fall out of the end */
@@ -262,6 +263,8 @@ void store_place(struct trans *t, const struct place *p, unsigned from,
                  unsigned n);
 /* A scratch register that p leaves. */
 unsigned spare(struct trans *t, const struct place *p);
+/* Is it known to be in a group, so that it cannot fault? */
+bool group_has(const struct trans *t, const struct access *a);
 /* A register has moved by a known amount. */
 void group_moved(struct trans *t, unsigned reg, int32_t by);
 /* After an instruction: which groups survive it? */
@@ -277,8 +280,10 @@ void align_patch(struct emit *e, unsigned opcode_bytes);
 /* --- emit_copy.c, emit_branch.c: false: not one of theirs --- */
 bool emit_copy(struct trans *t, const struct insn *i);
 bool emit_special(struct trans *t, const struct insn *i);
-/* rSP += by, as wide as the stack is. Clobbers S1. */
+/* rSP += by, as wide as the stack is, or soon. Clobbers S1. */
 void move_rsp(struct trans *t, int32_t by);
+/* rSP as the guest has it. Clobbers S1. */
+void settle_rsp(struct trans *t);
 /* --- emit_branch.c, leaving a block --- */
 void emit_fallthrough(struct trans *t, uint64_t target);
 struct jit_link *trans_link(struct trans *t);
