@@ -188,9 +188,8 @@ static struct block *search(struct cpu *c, gva_t linear, gpa_t gpa,
     return NULL;
 }
 
-struct block *block_after(struct cpu *c, const struct block *b)
+struct block *block_beside(struct cpu *c, const struct block *b, gpa_t gpa)
 {
-    gpa_t gpa = b->gpa + b->len;
     struct block *next;
 
     if (b->gpa2 != NO_PAGE || (gpa ^ b->gpa) & PAGE_MASK)

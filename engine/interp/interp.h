@@ -72,10 +72,10 @@ static inline struct interp_cpu *interp_of(struct cpu *c)
  */
 struct block *block_find(struct cpu *c, bool single);
 /*
- * The block at what follows b, where that is on b's page and has been decoded
- * and run; NULL otherwise. Raises nothing.
+ * The block at gpa, where that is on b's page and has been decoded and run;
+ * NULL otherwise. Raises nothing.
  */
-struct block *block_after(struct cpu *c, const struct block *b);
+struct block *block_beside(struct cpu *c, const struct block *b, gpa_t gpa);
 /* The block at s.rip if it was found lately; else NULL. */
 struct block *block_recent(struct cpu *c);
 void block_flush(struct interp_cpu *e);

@@ -34,7 +34,7 @@ static void link_to(struct trans *t, uint64_t target)
 /* To the instruction at hand or before it: part of a loop. */
 static bool is_backward(const struct trans *t, uint64_t target)
 {
-    return target <= as_rip(t, t->rip + t->insn[t->k].pos);
+    return target <= as_rip(t, rip_of(t, &t->insn[t->k]));
 }
 
 static void emit_poll(struct trans *t, uint64_t target)
@@ -463,7 +463,12 @@ static bool emit_jmp(struct trans *t, const struct insn *i)
 
     if (!find_target(t, i, &target))
         return false;
-    emit_fallthrough(t, target);
+    if (is_last(t)) {
+        emit_fallthrough(t, target);
+    } else if (is_backward(t, target)) { /* what is there follows */
+        flags_yield(t, t->live[t->k]);
+        emit_poll(t, target);
+    }
     return true;
 }
 

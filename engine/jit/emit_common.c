@@ -69,7 +69,7 @@ struct jit_insn *trans_insn(struct trans *t, const struct insn *i)
     struct jit_insn *ji = jit_meta_alloc(t->j, sizeof *ji);
 
     *ji = (struct jit_insn){
-        .i = *i, .rip = t->rip + i->pos, .next = next_rip(t, i), .fp = t->fp};
+        .i = *i, .rip = rip_of(t, i), .next = next_rip(t, i), .fp = t->fp};
     ji->i.pos = 0;
     return ji;
 }

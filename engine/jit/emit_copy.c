@@ -211,7 +211,7 @@ static unsigned fp_of(const struct insn *i)
 
 static void note_fip(struct trans *t, const struct insn *i)
 {
-    uint64_t rip = t->rip + i->pos;
+    uint64_t rip = rip_of(t, i);
 
     for (int half = 0; half < 2; half++) {
         e8(t->e, 0xc7);

@@ -432,7 +432,7 @@ static void add_insns(struct trans *t, const struct block *ib)
 {
     for (unsigned k = 0; k < ib->n; k++) {
         t->insn[t->n] = ib->insn[k];
-        t->insn[t->n++].pos += (uint16_t)t->len;
+        t->insn[t->n++].pos += (uint16_t)t->len; /* modulo 2^16 */
     }
     t->len += ib->len;
 }
@@ -440,7 +440,7 @@ static void add_insns(struct trans *t, const struct block *ib)
 /* Is what follows, up to that block's end, inside CS? */
 static bool is_inside(const struct trans *t, const struct block *ib)
 {
-    uint64_t end = t->rip + t->len + ib->len;
+    uint64_t end = t->rip + (uint64_t)(int)t->len + ib->len;
 
     return !jit_is_segmented(t->mode) || end - 1 <= code_limit(t);
 }
@@ -464,6 +464,32 @@ static void unroll(struct trans *t)
             t->insn[t->n++] = t->insn[k];
 }
 
+static bool has_insn_at(const struct trans *t, uint64_t rip)
+{
+    for (unsigned k = 0; k < t->n; k++)
+        if (rip_of(t, &t->insn[k]) == rip)
+            return true;
+    return false;
+}
+
+/* What runs after ib, which is t's end, if that is known to be on its page. */
+static const struct block *block_next(struct trans *t, const struct block *ib)
+{
+    const struct insn *last = &t->insn[t->n - 1];
+    struct cpu *c = &t->cpu->ic.cpu;
+    uint64_t target;
+
+    if (!ends(t, last))
+        return block_beside(c, ib, ib->gpa + ib->len);
+    if (!t->wide || insn_opcode(last)->body != op_jmp)
+        return NULL;
+    target = branch_target(t, last, next_rip(t, last));
+    if (!is_on_page(t, target) || has_insn_at(t, target))
+        return NULL;
+    t->len = (unsigned)(target - t->rip);
+    return block_beside(c, ib, (ib->gpa & PAGE_MASK) | (target & ~PAGE_MASK));
+}
+
 static void gather(struct trans *t, const struct block *ib)
 {
     if (block_is_loop(ib) && !t->careful && !(t->mode & MODE_ALONE) &&
@@ -474,8 +500,7 @@ static void gather(struct trans *t, const struct block *ib)
     }
     while (ib && t->n + ib->n <= TRACE_INSNS && is_inside(t, ib)) {
         add_insns(t, ib);
-        ib = !ends(t, &ib->insn[ib->n - 1]) ? block_after(&t->cpu->ic.cpu, ib)
-                                            : NULL;
+        ib = block_next(t, ib);
     }
 }
 
@@ -539,7 +564,7 @@ struct jit_block *jit_translate(struct jit_cpu *cpu, struct block *ib,
         emit_insn(&t, &t.insn[t.k]);
     if (!t.ended) {
         t.k = t.n - 1;
-        emit_fallthrough(&t, as_rip(&t, rip + t.len));
+        emit_fallthrough(&t, as_rip(&t, rip + (uint64_t)(int)t.len));
     }
     t.e = &j->cold;
     for (unsigned n = 0; n < t.nstubs; n++)

@@ -155,9 +155,15 @@ static inline uint64_t as_rip(const struct trans *t, uint64_t rip)
     return t->wide ? rip : (uint32_t)rip;
 }
 
+/* Of the block: what is jumped to may lie before its beginning. */
+static inline uint64_t rip_of(const struct trans *t, const struct insn *i)
+{
+    return t->rip + (uint64_t)(int16_t)i->pos;
+}
+
 static inline uint64_t next_rip(const struct trans *t, const struct insn *i)
 {
-    return as_rip(t, t->rip + i->pos + i->len);
+    return as_rip(t, rip_of(t, i) + i->len);
 }
 
 static inline bool is_last(const struct trans *t)
