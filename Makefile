@@ -38,6 +38,7 @@ test:
 test-debian:
 	@tools/setup.sh debian
 	@$(MAKE) --no-print-directory build
+	@tools/demo-guest.sh
 	@tools/debian-guests.sh
 	@meson test -C $(BUILD) --suite debian
 
