@@ -64,7 +64,10 @@ bool copy_refused(const struct trans *t, const struct insn *i)
     return is_bit_string(i) || looks_only(t, i);
 }
 
-/* Registers that instructions change without naming them. */
+/*
+ * Registers that instructions change without naming them; those that push or
+ * pop are known only if they are here.
+ */
 static const struct {
     op_fn body;
     uint32_t gprs;
@@ -79,26 +82,42 @@ static const struct {
     {op_lahf, 1 << RAX},
     {op_cmpxchg8b, 1 << RAX | 1 << RDX},
     {op_cmpxchg16b, 1 << RAX | 1 << RDX},
+    {op_daa, 1 << RAX},
+    {op_das, 1 << RAX},
+    {op_aaa, 1 << RAX},
+    {op_aas, 1 << RAX},
+    {op_aam, 1 << RAX},
+    {op_aad, 1 << RAX},
+    {op_salc, 1 << RAX},
     {op_push, 1 << RSP},
+    {op_push_sreg, 1 << RSP},
+    {op_pushf, 1 << RSP},
     {op_pop, 1 << RSP},
+    {op_call, 1 << RSP},
+    {op_call_ind, 1 << RSP},
+    {op_ret, 1 << RSP},
+    {op_enter, 1 << RSP | 1 << RBP},
     {op_leave, 1 << RSP | 1 << RBP},
 };
 
 uint32_t written_gprs(const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
+    bool known = (row->props & OP_COPY) || row->body == op_nop ||
+                 row->body == op_lea || row->body == op_jcc;
     uint32_t mask = 0;
 
-    if (!(row->props & (OP_COPY | OP_STACK)) && row->body != op_nop &&
-        row->body != op_lea && row->body != op_jcc)
+    for (unsigned n = 0; n < ARRAY_LEN(implicit); n++)
+        if (implicit[n].body == row->body) {
+            mask |= implicit[n].gprs;
+            known = true;
+        }
+    if (!known)
         return ~0u;
     for (unsigned k = 0; k < 4; k++)
         if (i->opnd[k].kind == OPND_GPR && writes_operand(row, k))
             mask |= 1u << (i->opnd[k].reg >= 0x10 ? i->opnd[k].reg & 3
                                                   : i->opnd[k].reg);
-    for (unsigned n = 0; n < ARRAY_LEN(implicit); n++)
-        if (implicit[n].body == row->body)
-            mask |= implicit[n].gprs;
     /* String compares leave an index in rCX. */
     if (row->body == op_vector && i->opnd[0].kind == OPND_VEC &&
         (row->flags_written & FLAGS_STATUS))

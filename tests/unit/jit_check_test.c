@@ -196,6 +196,137 @@ static void a_loop_and_a_stack(void **unused)
     assert_true(checked() >= 200 / UNROLL_INSNS);
 }
 
+/* --- accesses that share a check --- */
+
+static void page_fault_at(uint64_t a)
+{
+    assert_int_equal(state()->rip, STUBS_AT + 14 * 16 + 1);
+    assert_int_equal(state()->cr2, a);
+}
+
+/* A table looked up by bytes, at an offset from DATA_AT: the loop is unrolled.
+ */
+static void look_up(unsigned table)
+{
+    uint32_t sum = 0;
+
+    for (unsigned n = 0; n < 256; n++)
+        t.ram[DATA_AT + 0x3000 + n] = (uint8_t)(n * 37);
+    for (unsigned n = 0; n < 200; n++)
+        sum += load_le32(t.ram + DATA_AT + table +
+                         4 * t.ram[DATA_AT + 0x3000 + n]);
+    t.state.gpr[RSI] = DATA_AT + 0x3000;
+    t.state.gpr[RDI] = DATA_AT + table;
+    t.state.gpr[RCX] = 200;
+    /* xor ebx, ebx; 1: movzx eax, byte [rsi]; add ebx, [rdi + rax * 4];
+       inc rsi; dec ecx; jnz 1b; hlt */
+    assert_int_equal(RUN(0x31, 0xdb, 0x0f, 0xb6, 0x06, 0x03, 0x1c, 0x87, 0x48,
+                         0xff, 0xc6, 0xff, 0xc9, 0x75, 0xf3, 0xf4),
+                     STOP_HALT);
+    assert_int_equal((uint32_t)state()->gpr[RBX], sum);
+}
+
+static void a_table(void **unused)
+{
+    (void)unused;
+    look_up(0);
+}
+
+static void a_table_over_a_page_end(void **unused)
+{
+    (void)unused;
+    look_up(0xe02);
+}
+
+/* The index is a byte, and then it is not: by a part of it, and unnamed. */
+static void an_index_that_grew(void **unused)
+{
+    (void)unused;
+    t.ram[DATA_AT] = 0x10;
+    /* movzx eax, byte [rdi]; mov ah, 0x7f; mov ebx, [rdi + rax * 4];
+       mov edx, [rdi + rax * 4 + 4]; hlt */
+    assert_int_equal(RUN(0x0f, 0xb6, 0x07, 0xb4, 0x7f, 0x8b, 0x1c, 0x87, 0x8b,
+                         0x54, 0x87, 4, 0xf4),
+                     STOP_HALT);
+    page_fault_at(DATA_AT + 4 * 0x7f10);
+}
+
+static void an_index_that_enter_made(void **unused)
+{
+    (void)unused;
+    /* movzx ebp, al; enter 0, 0; mov ebx, [rdi + rbp * 4];
+       mov edx, [rdi + rbp * 4 + 4]; hlt */
+    assert_int_equal(RUN(0x0f, 0xb6, 0xe8, 0xc8, 0, 0, 0, 0x8b, 0x1c, 0xaf,
+                         0x8b, 0x54, 0xaf, 4, 0xf4),
+                     STOP_HALT);
+    page_fault_at(DATA_AT + 4 * (DATA_AT + 0x800 - 8));
+}
+
+/* Displacements that are further apart than 2 GB. */
+static void far_apart(void **unused)
+{
+    (void)unused;
+    t.state.gpr[RBX] = DATA_AT - 0x70000000ull;
+    /* mov eax, [rbx + 0x70000000]; mov eax, [rbx - 0x70000000]; hlt */
+    assert_int_equal(
+        RUN(0x8b, 0x83, 0, 0, 0, 0x70, 0x8b, 0x83, 0, 0, 0, 0x90, 0xf4),
+        STOP_HALT);
+    page_fault_at(DATA_AT - 0xe0000000ull);
+}
+
+/* Six pushes and five pops; the stack's page changes between them. */
+static void a_row_over_a_page_end(void **unused)
+{
+    (void)unused;
+    for (unsigned n = 0; n < 7; n++) {
+        t.state.gpr[RSP] = DATA_AT + 0x1000 + 8 * n;
+        t.state.gpr[RAX] = 0x1234;
+        /* push 1; push 2; push rax; push 4; push 5; push 6; pop rbx; pop rcx;
+           pop rdx; pop rsi; pop rbp; hlt */
+        assert_int_equal(RUN(0x6a, 1, 0x6a, 2, 0x50, 0x6a, 4, 0x6a, 5, 0x6a, 6,
+                             0x5b, 0x59, 0x5a, 0x5e, 0x5d, 0xf4),
+                         STOP_HALT);
+        assert_int_equal(state()->gpr[RSP], DATA_AT + 0x1000 + 8 * n - 8);
+        assert_int_equal(state()->gpr[RBX], 6);
+        assert_int_equal(state()->gpr[RSI], 0x1234);
+        assert_int_equal(state()->gpr[RBP], 2);
+        t.state.rip = CODE_AT;
+        t.state.activity = 0;
+    }
+}
+
+/* The stack's page is not written any more once there is code on it. */
+static void code_on_the_stacks_page(void **unused)
+{
+    (void)unused;
+    t.ram[DATA_AT + 0x100] = 0xb8; /* mov eax, 5; ret */
+    store_le32(t.ram + DATA_AT + 0x101, 5);
+    t.ram[DATA_AT + 0x105] = 0xc3;
+    /* push rdi; lea rsi, [rdi + 0x100]; call rsi; mov ebx, eax;
+       lea rsp, [rdi + 0x109]; push 7 (over the 5); lea rsp, [rdi + 0x800];
+       call rsi; hlt */
+    assert_int_equal(RUN(0x57, 0x48, 0x8d, 0xb7, 0, 1, 0, 0, 0xff, 0xd6, 0x89,
+                         0xc3, 0x48, 0x8d, 0xa7, 9, 1, 0, 0, 0x6a, 7, 0xc6,
+                         0x87, 5, 1, 0, 0, 0xc3, 0x48, 0x8d, 0xa7, 0, 8, 0, 0,
+                         0xff, 0xd6, 0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->gpr[RBX], 5);
+    assert_int_equal((uint32_t)state()->gpr[RAX], 7);
+}
+
+/* --- jumps that are followed --- */
+
+static void jumps(void **unused)
+{
+    (void)unused;
+    /* mov ecx, 100; xor eax, eax; jmp 2f; 1: dec ecx; jz 3f; 2: inc eax;
+       jmp 1b; 3: hlt */
+    assert_int_equal(RUN(0xb9, 100, 0, 0, 0, 0x31, 0xc0, 0xeb, 4, 0xff, 0xc9,
+                         0x74, 4, 0xff, 0xc0, 0xeb, 0xf8, 0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->gpr[RAX], 100);
+}
+
 /* --- code that is not in RAM --- */
 
 /* A page that is somewhere else, and the CPU in it. */
@@ -320,6 +451,14 @@ int main(void)
         TEST(code_that_changes_itself),
         TEST(faults),
         TEST(a_loop_and_a_stack),
+        TEST(a_table),
+        TEST(a_table_over_a_page_end),
+        TEST(an_index_that_grew),
+        TEST(an_index_that_enter_made),
+        TEST(far_apart),
+        TEST(a_row_over_a_page_end),
+        TEST(code_on_the_stacks_page),
+        TEST(jumps),
         TEST(code_in_rom),
         TEST(code_in_a_device),
         TEST(a_register),
