@@ -316,15 +316,19 @@ static void code_on_the_stacks_page(void **unused)
 
 /* --- jumps that are followed --- */
 
+/* The second jump is met when what it goes to has run. */
 static void jumps(void **unused)
 {
     (void)unused;
-    /* mov ecx, 100; xor eax, eax; jmp 2f; 1: dec ecx; jz 3f; 2: inc eax;
-       jmp 1b; 3: hlt */
-    assert_int_equal(RUN(0xb9, 100, 0, 0, 0, 0x31, 0xc0, 0xeb, 4, 0xff, 0xc9,
-                         0x74, 4, 0xff, 0xc0, 0xeb, 0xf8, 0xf4),
+    t.state.gpr[RBX] = 0;
+    /* mov ecx, 3; xor eax, eax; 1: inc eax; dec ecx; jz 3f; cmp ecx, 1; je 2f;
+       jmp 1b; 2: add ebx, 5; jmp 1b; 3: hlt */
+    assert_int_equal(RUN(0xb9, 3, 0, 0, 0, 0x31, 0xc0, 0xff, 0xc0, 0xff, 0xc9,
+                         0x74, 12, 0x83, 0xf9, 1, 0x74, 2, 0xeb, 0xf3, 0x83,
+                         0xc3, 5, 0xeb, 0xee, 0xf4),
                      STOP_HALT);
-    assert_int_equal(state()->gpr[RAX], 100);
+    assert_int_equal(state()->gpr[RAX], 3);
+    assert_int_equal(state()->gpr[RBX], 5);
 }
 
 /* --- code that is not in RAM --- */
