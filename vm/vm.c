@@ -135,7 +135,8 @@ static void fill_env(struct vm *vm)
     env->set_a20 = env_set_a20;
     if (vm->config.engine->irqchip)
         env->engine_apics =
-            (struct engine_apics){apics_get, apics_set, apics_message, vm};
+            (struct engine_apics){apics_get, apics_set, apics_message,
+                                  vm->config.engine->irqchip->routes, vm};
 }
 
 /* --- create, destroy --- */

@@ -31,7 +31,7 @@ int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
         return err_set(e, LE_UNSUPPORTED,
                        "the host's KVM gives no local APICs: %s",
                        strerror(errno));
-    return 0;
+    return kvm_routes_open(k, e);
 }
 
 /* --- registers in and out --- */
@@ -73,6 +73,12 @@ static int get_apic(struct vcpu *v, struct apic_regs *r)
     return 0;
 }
 
+static int get_settled(struct vcpu *v, struct apic_regs *r)
+{
+    kvm_routes_settle(kvm_vm_of(v->vm));
+    return get_apic(v, r);
+}
+
 /* The mode first, as it says what the registers mean. Resetting goes by way
    of the APIC switched off: x2APIC mode has no other way back. */
 static int set_base(struct kvm_cpu *c, uint64_t base)
@@ -101,46 +107,6 @@ static int set_apic(struct vcpu *v, const struct apic_regs *r)
 
 /* --- messages --- */
 
-static bool known(const struct kvm_vm *k, uint64_t address, uint32_t data)
-{
-    for (unsigned n = 0; n < k->routes; n++)
-        if (k->route[n].address == address && k->route[n].data == data)
-            return true;
-    return false;
-}
-
-static void set_routes(struct kvm_vm *k)
-{
-    union {
-        struct kvm_irq_routing table;
-        uint8_t bytes[sizeof(struct kvm_irq_routing) +
-                      KVM_LEVEL_ROUTES * sizeof(struct kvm_irq_routing_entry)];
-    } u;
-
-    memset(&u, 0, sizeof u);
-    u.table.nr = k->routes;
-    for (unsigned n = 0; n < k->routes; n++) {
-        struct kvm_irq_routing_entry *to = &u.table.entries[n];
-
-        to->gsi = n;
-        to->type = KVM_IRQ_ROUTING_MSI;
-        to->u.msi.address_lo = (uint32_t)k->route[n].address;
-        to->u.msi.address_hi = (uint32_t)(k->route[n].address >> 32);
-        to->u.msi.data = k->route[n].data;
-    }
-    if (kvm_do(k->fd, KVM_SET_GSI_ROUTING, &u.table) < 0)
-        host_log(LOG_WARN, "KVM_SET_GSI_ROUTING: %s", strerror(errno));
-}
-
-/* Full: the oldest goes. There are 24 pins, so it has long been replaced. */
-static void learn(struct kvm_vm *k, uint64_t address, uint32_t data)
-{
-    k->route[k->next_route] = (struct kvm_route){address, data};
-    k->next_route = (k->next_route + 1) % KVM_LEVEL_ROUTES;
-    k->routes = MIN(k->routes + 1, KVM_LEVEL_ROUTES);
-    set_routes(k);
-}
-
 static void message(struct vm *vm, uint64_t address, uint32_t data)
 {
     struct kvm_vm *k = kvm_vm_of(vm);
@@ -148,12 +114,13 @@ static void message(struct vm *vm, uint64_t address, uint32_t data)
                         .address_hi = (uint32_t)(address >> 32),
                         .data = data};
 
-    if ((data & DATA_LEVEL) && !known(k, address, data))
-        learn(k, address, data);
+    if (data & DATA_LEVEL)
+        kvm_learn_level(k, address, data);
     kvm_do(k->fd, KVM_SIGNAL_MSI, &m); /* to nobody is no error of ours */
 }
 
-const struct irqchip_ops kvm_irqchip = {get_apic, set_apic, message};
+const struct irqchip_ops kvm_irqchip = {get_settled, set_apic, message,
+                                        &kvm_msi_routes};
 
 /* --- the pins --- */
 

@@ -47,6 +47,7 @@ static void kvm_close(struct vm *vm)
     struct kvm_vm *k = kvm_vm_of(vm);
 
     kvm_doorbells_close(k);
+    kvm_routes_close(k);
     kvm_memory_close(k);
     if (k->fd >= 0)
         close(k->fd);

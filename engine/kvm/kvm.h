@@ -9,6 +9,7 @@
  *   exits.c     what stops a vCPU
  *   stats.c     counters
  *   irqchip.c   local APICs, messages
+ *   route.c     messages that come often
  *   regs.c      x86_state in and out
  *   fpu.c       its x87 and vector part
  *   msr.c       MSRs in and out, and those KVM refuses
@@ -33,9 +34,10 @@ struct kvm_host {
     int fd;             /* /dev/kvm */
     int run_size;       /* bytes of a vCPU's mapping */
     unsigned max_slots; /* memory slots of a VM */
+    unsigned max_gsis;  /* interrupts that can be routed */
     bool any_length;    /* of stores that ring a bell */
     int late_page;      /* of a vCPU's mapping: stores kept back; 0: none */
-    bool tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr, stats;
+    bool irqfd, tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr, stats;
     bool hyperv_synic, hyperv_cpuid;
     struct kvm_cpuid2 *cpuid; /* what it can give guests */
 };
@@ -47,12 +49,8 @@ struct kvm_slot {
     uint64_t *wrote; /* pages written by devices, while logging */
 };
 
-/* Level-triggered messages that the IOAPIC was seen to send: irqchip.c. */
+/* Entries of the routing table for level-triggered messages. */
 enum { KVM_LEVEL_ROUTES = 64 };
-struct kvm_route {
-    uint64_t address;
-    uint32_t data;
-};
 
 struct kvm_vm {
     struct vm *vm;
@@ -67,8 +65,7 @@ struct kvm_vm {
     _Atomic bool logging;            /* of some slot's pages */
 
     /* The machine lock. */
-    struct kvm_route route[KVM_LEVEL_ROUTES];
-    unsigned routes, next_route;
+    struct kvm_routes *routes;            /* route.c */
     struct kvm_doorbells *doorbells;      /* doorbell.c */
     struct kvm_coalesced_mmio_ring *late; /* late.c; the VM's only one */
     uint64_t late_stores;
@@ -156,6 +153,15 @@ int kvm_irqchip_open(struct kvm_vm *k, struct err *e);
 /* Gives the CPU what waits: an ExtINT or an NMI. Its own thread. */
 void kvm_give_interrupt(struct kvm_cpu *c);
 void kvm_give_nmi(struct kvm_cpu *c);
+
+/* --- route.c --- */
+extern const struct msi_routes kvm_msi_routes;
+int kvm_routes_open(struct kvm_vm *k, struct err *e);
+void kvm_routes_close(struct kvm_vm *k);
+/* This message is level-triggered. The machine lock is held. */
+void kvm_learn_level(struct kvm_vm *k, uint64_t address, uint32_t data);
+/* All that was signalled has reached the local APICs. */
+void kvm_routes_settle(struct kvm_vm *k);
 
 /* --- regs.c, fpu.c, msr.c: groups of struct x86_state; 0 or -LE_IO --- */
 int kvm_get(struct vcpu *v, struct x86_state *s, uint32_t groups);

@@ -157,6 +157,8 @@ static int look(struct kvm_host *h, struct err *e)
     if ((h->late_page + 1) * (int)PAGE_SIZE > h->run_size)
         h->late_page = 0;
     h->any_length = extension(h->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
+    h->max_gsis = (unsigned)MAX(0, extension(h->fd, KVM_CAP_IRQ_ROUTING));
+    h->irqfd = extension(h->fd, KVM_CAP_IRQFD) > 0;
     h->tsc_deadline = extension(h->fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 #ifdef KVM_CAP_SREGS2
     h->sregs2 = extension(h->fd, KVM_CAP_SREGS2) > 0;

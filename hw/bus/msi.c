@@ -72,7 +72,8 @@ static void send_now(struct pci_dev *p, unsigned n)
     uint32_t data = load_le16(cap + MSI_DATA);
 
     data = (data & ~(granted(p) - 1)) | n;
-    pci_message(p, load_le64(cap + MSI_ADDRESS), data);
+    pci_message(p, n ? NULL : &p->msi_vector, load_le64(cap + MSI_ADDRESS),
+                data);
 }
 
 void pci_msi_send(struct pci_dev *p, unsigned n)

@@ -53,7 +53,7 @@ static void send_now(struct pci_msix *m, unsigned n)
     const uint8_t *entry = m->table + n * ENTRY_BYTES;
 
     m->pba[n / 8] &= (uint8_t)~BIT(n % 8);
-    pci_message(m->pci, load_le64(entry + ENTRY_ADDRESS),
+    pci_message(m->pci, &m->vector[n], load_le64(entry + ENTRY_ADDRESS),
                 load_le32(entry + ENTRY_DATA));
 }
 
@@ -174,6 +174,12 @@ void pci_msix_reset(struct pci_msix *m)
     memset(m->pba, 0, sizeof m->pba);
     for (unsigned n = 0; n < m->count; n++)
         m->table[n * ENTRY_BYTES + ENTRY_CONTROL] = ENTRY_MASKED;
+}
+
+void pci_msix_close(struct pci_msix *m)
+{
+    for (unsigned n = 0; n < m->count; n++)
+        pci_vector_close(m->pci->bus->env, &m->vector[n]);
 }
 
 void pci_msix_loaded(struct pci_msix *m)

@@ -268,16 +268,15 @@ void pci_set_intx(struct pci_dev *p, bool level)
     pci_intx_update(p);
 }
 
-void pci_message(struct pci_dev *p, uint64_t address, uint32_t data)
+void pci_message(struct pci_dev *p, struct pci_vector *v, uint64_t address,
+                 uint32_t data)
 {
     uint8_t bytes[4];
 
     if (!pci_is_master(p))
         return;
     if (address >> 20 == 0xfee) {
-        const struct msi_sink *msi = &p->bus->env->msi;
-        if (msi->send)
-            msi->send(msi->ctx, address, data);
+        pci_vector_send(p->bus->env, v, address, data);
         return;
     }
     store_le32(bytes, data);
@@ -418,6 +417,9 @@ void pci_detach(struct pci_dev *p)
         return;
     pci_set_intx(p, false);
     bars_unmap(p);
+    pci_vector_close(p->bus->env, &p->msi_vector);
+    if (p->msix)
+        pci_msix_close(p->msix);
     p->bus->dev[p->devfn] = NULL;
     p->bus = NULL;
 }

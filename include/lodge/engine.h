@@ -102,6 +102,7 @@ struct irqchip_ops {
     int (*get)(struct vcpu *c, struct apic_regs *r);
     int (*set)(struct vcpu *c, const struct apic_regs *r);
     void (*message)(struct vm *vm, uint64_t address, uint32_t data);
+    const struct msi_routes *routes; /* ctx is the struct vm; NULL: none */
 };
 
 struct engine_ops {

@@ -81,8 +81,8 @@ struct cpu_pins {
  * with the machine lock held.
  */
 struct intc_cpu_ops {
-    int (*ack)(void *intc);                /* vector 0..255; -1: spurious */
-    uint8_t (*get_tpr)(void *intc);        /* CR8 = TPR[7:4] */
+    int (*ack)(void *intc);         /* vector 0..255; -1: spurious */
+    uint8_t (*get_tpr)(void *intc); /* CR8 = TPR[7:4] */
     void (*set_tpr)(void *intc, uint8_t tpr);
     /* The 4 KB register page, at APIC_BASE as this CPU sees it; off 16-byte
        steps. The engine routes the CPU's own accesses here. */
@@ -111,13 +111,30 @@ struct apic_regs {
 };
 
 /*
+ * Messages that come often can have a route each into an engine's local APICs.
+ * open: NULL when there are no more routes, or the message cannot have one.
+ * aim: from now on the route is another message's; false: not to be had, it
+ * stays what it was. These and close with the machine lock held. signal sends
+ * the message: any thread, no lock, and never waits.
+ */
+struct msi_route;
+struct msi_routes {
+    struct msi_route *(*open)(void *ctx, uint64_t address, uint32_t data);
+    bool (*aim)(struct msi_route *r, uint64_t address, uint32_t data);
+    void (*signal)(struct msi_route *r);
+    void (*close)(struct msi_route *r);
+};
+
+/*
  * An engine's own local APICs as devices see them. get and set while the CPU
- * stands still: 0 or -LE_IO. message: as struct msi_sink. Without: NULL.
+ * stands still: 0 or -LE_IO. message: as struct msi_sink. routes: NULL when
+ * the engine offers none; their ctx is this one's. Without: all NULL.
  */
 struct engine_apics {
     int (*get)(void *ctx, unsigned cpu, struct apic_regs *r);
     int (*set)(void *ctx, unsigned cpu, const struct apic_regs *r);
     void (*message)(void *ctx, uint64_t address, uint32_t data);
+    const struct msi_routes *routes;
     void *ctx;
 };
 

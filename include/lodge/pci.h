@@ -108,6 +108,15 @@ struct pci_bar {
 
 enum { PCI_BAR_ROM = 6, PCI_NBARS = 7 };
 
+/* An MSI or MSI-X vector's last message and, when the same came before, its
+   route (struct msi_routes). All zero: none was sent. */
+struct pci_vector {
+    uint64_t address;
+    uint32_t data;
+    uint8_t way; /* of the message: hw/bus/pci_vector.c */
+    struct msi_route *route;
+};
+
 struct pci_dev {
     uint32_t slot; /* a property: the slot wanted, 0: any free one */
 
@@ -120,8 +129,9 @@ struct pci_dev {
     uint8_t config[256];
     uint8_t reset[256], wmask[256], w1c[256];
     struct pci_bar bar[PCI_NBARS];
-    struct pci_msix *msix; /* or NULL */
-    uint8_t msi;           /* offset of the capability, or 0 */
+    struct pci_msix *msix;        /* or NULL */
+    uint8_t msi;                  /* offset of the capability, or 0 */
+    struct pci_vector msi_vector; /* its first */
     uint8_t cap_last, cap_end;
     bool intx;       /* what the device asks of its interrupt pin */
     bool intx_wired; /* what the bus sees of it */
@@ -185,6 +195,7 @@ struct pci_msix {
     uint8_t cap;
     uint8_t table[PCI_MSIX_MAX * 16];
     uint8_t pba[PCI_MSIX_MAX / 8];
+    struct pci_vector vector[PCI_MSIX_MAX];
 };
 extern const struct field pci_msix_fields[];
 

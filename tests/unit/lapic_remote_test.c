@@ -32,7 +32,8 @@ static void make_remote(unsigned ncpus)
     sets = 0;
     f = fake_new(ncpus);
     f->env.tsc = (struct tsc_clock){tsc_to_ns, NULL};
-    f->env.engine_apics = (struct engine_apics){get, set, message, NULL};
+    f->env.engine_apics =
+        (struct engine_apics){.get = get, .set = set, .message = message};
     for (unsigned n = 0; n < ncpus; n++) {
         apic[n] = fake_make(&lapic_class);
         fake_set_u32(apic[n], "cpu", n);
