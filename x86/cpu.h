@@ -96,6 +96,7 @@ enum unwind {
                          REP interrupted, a code page changed under us) */
     UNWIND_HALT,      /* activity changed */
     UNWIND_SHUTDOWN,
+    UNWIND_DEBUG, /* a debugger's point at s.rip */
 };
 
 struct x86_exception {
@@ -166,8 +167,10 @@ struct cpu {
      * by write, segment.
      */
     uint64_t seg_end[2][6];
-    bool has_breakpoints;      /* DR7 enables any data or I/O breakpoint */
-    bool has_code_breakpoints; /* DR7 enables any instruction breakpoint */
+    /* The guest by DR7, or a debugger (lodge/engine.h), waits for any data or
+       I/O access; for any instruction, or single-steps. */
+    bool has_breakpoints;
+    bool has_code_breakpoints;
     bool access_borrowed;      /* mode_key and tlb are not those of s: see
                                   x86_access_as(); raising puts them back */
 
@@ -324,9 +327,15 @@ void x86_check_row(struct cpu *c, const struct insn *i);
  */
 void x86_code_breakpoint(struct cpu *c, gva_t linear);
 /* While has_breakpoints: a data or port access that one waits for is noted in
-   s.pending_db, for after the instruction (or REP iteration). */
+   s.pending_db, or for a debugger in vcpu->debug.stop, for after the
+   instruction (or REP iteration). */
 void x86_data_breakpoint(struct cpu *c, gva_t linear, unsigned n, bool write);
 void x86_io_breakpoint(struct cpu *c, uint16_t port, unsigned n);
+/*
+ * Does a debugger wait for the instruction at linear? Then vcpu->debug.stop
+ * says so. Not while it single-steps.
+ */
+bool x86_debugger_at(struct cpu *c, gva_t linear);
 
 /* --- x86/segment.c --- */
 /*

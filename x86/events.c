@@ -12,7 +12,9 @@ static bool take(struct cpu *c, uint32_t event)
 
 static uint32_t waiting(const struct cpu *c)
 {
-    return atomic_load_explicit(&c->vcpu->events, memory_order_acquire);
+    uint32_t held = c->s.activity == CPU_RUNNING ? c->vcpu->debug.held : 0;
+
+    return atomic_load_explicit(&c->vcpu->events, memory_order_acquire) & ~held;
 }
 
 static void start_up(struct cpu *c)

@@ -139,9 +139,11 @@ static unsigned dr7_type(uint64_t dr7, unsigned n)
 
 static void set_breakpoints(struct cpu *c)
 {
+    const struct vcpu_debug *d = &c->vcpu->debug;
     uint64_t dr7 = c->s.dr[7];
 
-    c->has_breakpoints = c->has_code_breakpoints = false;
+    c->has_breakpoints = unlikely(d->points != NULL) && d->points->data;
+    c->has_code_breakpoints = d->step;
     if (likely(!(dr7 & DR7_ENABLES)))
         return;
     for (unsigned n = 0; n < 4; n++) {

@@ -125,13 +125,35 @@ static enum progress decode_one(struct fetch *f, unsigned at, struct insn *i)
     return GO_ON;
 }
 
+/* In front of an instruction: stops there if a debugger waits for it. */
+static void look_for_point(struct cpu *c, const struct insn *i)
+{
+    if (!x86_debugger_at(c, x86_fetch_address(c, insn_rip(c, i))))
+        return;
+    c->s.rip = insn_rip(c, i);
+    x86_unwind(c, UNWIND_DEBUG);
+}
+
+static bool is_marked(const struct fetch *f, unsigned at)
+{
+    const struct debug_points *p = f->c->vcpu->debug.points;
+    unsigned offset = (unsigned)((f->b->gpa + at) & ~PAGE_MASK);
+
+    return unlikely(p != NULL) && (p->marks[offset / 64] >> offset % 64 & 1);
+}
+
 static void decode_block(struct fetch *f, unsigned max)
 {
     struct block *b = f->b;
     enum progress p = GO_ON;
     unsigned at = 0;
 
-    while (p == GO_ON && b->n < max && at < f->left) {
+    for (unsigned n = 0; p == GO_ON && n < max && at < f->left; n++) {
+        if (is_marked(f, at)) {
+            b->insn[b->n++] =
+                (struct insn){.pos = (uint16_t)at, .fn = look_for_point};
+            b->marked = true;
+        }
         p = decode_one(f, at, &b->insn[b->n]);
         if (p != NOT_THIS)
             at += b->insn[b->n++].len;
@@ -197,7 +219,10 @@ struct block *block_beside(struct cpu *c, const struct block *b, gpa_t gpa)
     next = *bucket(interp_of(c), gpa, b->mode);
     while (next && (next->gpa != gpa || next->mode != b->mode))
         next = next->next;
-    return next && next->gpa2 == NO_PAGE && block_is_fresh(next) ? next : NULL;
+    return next && next->gpa2 == NO_PAGE && !next->marked &&
+                   block_is_fresh(next)
+               ? next
+               : NULL;
 }
 
 static bool may_keep(struct interp_cpu *e, const struct block *b)
@@ -214,7 +239,8 @@ static struct block *make(struct cpu *c, gva_t linear, gpa_t gpa,
                           const uint8_t *ram, uint32_t mode)
 {
     struct interp_cpu *e = interp_of(c);
-    size_t worst = sizeof(struct block) + BLOCK_INSNS * sizeof(struct insn);
+    /* Each with something in front of it. */
+    size_t worst = sizeof(struct block) + 2 * BLOCK_INSNS * sizeof(struct insn);
     struct fetch f = {.c = c, .linear = linear, .ram = ram};
     struct block *b, **head;
 

@@ -183,6 +183,17 @@ int interp_set(struct vcpu *v, const struct x86_state *s, uint32_t groups)
     return 0;
 }
 
+int interp_debug(struct vcpu *v, struct err *err)
+{
+    struct interp_cpu *e = v->priv;
+
+    (void)err;
+    x86_mode_changed(&e->cpu);
+    if (v->debug.marked)
+        block_flush(e);
+    return 0;
+}
+
 const struct engine_ops engine_interp = {
     .name = "interp",
     .summary = "portable interpreter, the reference for correctness",
@@ -199,4 +210,5 @@ const struct engine_ops engine_interp = {
     .stats = interp_stats,
     .get = interp_get,
     .set = interp_set,
+    .debug = interp_debug,
 };

@@ -35,6 +35,7 @@ struct block {
     uint32_t mode;
     uint16_t n;        /* instructions */
     uint16_t len;      /* bytes */
+    bool marked;       /* looks for a debugger's points on its way */
     uint8_t heat;      /* the jit counts runs here, */
     uint64_t heat_rip; /* at this address */
     struct insn insn[];
@@ -92,8 +93,9 @@ op_fn interp_bind(const struct insn *i, uint32_t mode);
 
 /* --- run.c: the steps of the loop, which the jit shares --- */
 void interp_run_block(struct cpu *c, struct block *b);
-/* One instruction that needs care: shadows, single-step, breakpoints. */
-void interp_run_single(struct cpu *c);
+/* One instruction that needs care: shadows, single-step, breakpoints. False:
+   *stop says why the vCPU stops. */
+bool interp_run_single(struct cpu *c, enum stop *stop);
 /*
  * After a fault or other unwinding; what waits between blocks. False: *stop
  * says why the vCPU stops.
@@ -120,6 +122,7 @@ void interp_stats(struct vcpu *v,
                   void *ctx);
 int interp_get(struct vcpu *v, struct x86_state *s, uint32_t groups);
 int interp_set(struct vcpu *v, const struct x86_state *s, uint32_t groups);
+int interp_debug(struct vcpu *v, struct err *err);
 enum stop interp_run(struct vcpu *v);
 
 #endif

@@ -50,16 +50,33 @@ void interp_run_block(struct cpu *c, struct block *b)
     c->insn = NULL;
 }
 
+/* Has a debugger what it waits for, now that something has been done? */
+static bool debugger_stops(struct cpu *c, enum stop *stop)
+{
+    struct vcpu_debug *d = &c->vcpu->debug;
+
+    if (likely(!d->points))
+        return false;
+    if (d->step && !d->stop.why)
+        d->stop.why = DEBUG_STEPPED;
+    *stop = STOP_DEBUG;
+    return d->stop.why;
+}
+
 /*
  * One instruction: under a shadow, which ends with it, or single-stepping, or
  * with breakpoints to compare with (x86/cpu.h says what is due when).
  */
-void interp_run_single(struct cpu *c)
+bool interp_run_single(struct cpu *c, enum stop *stop)
 {
     bool trap = c->mode_key & MODE_TF;
     bool shadow = c->s.sti_shadow || c->s.movss_shadow;
     struct block *b;
 
+    *stop = STOP_DEBUG;
+    if (unlikely(c->vcpu->debug.points != NULL) &&
+        x86_debugger_at(c, x86_fetch_address(c, c->s.rip)))
+        return false;
     if (c->has_code_breakpoints)
         x86_code_breakpoint(c, x86_fetch_address(c, c->s.rip));
     c->s.rflags &= ~(uint64_t)FLAG_RF;
@@ -69,6 +86,7 @@ void interp_run_single(struct cpu *c)
         c->s.pending_db |= DR6_BS;
     if (shadow)
         c->s.sti_shadow = c->s.movss_shadow = false;
+    return !debugger_stops(c, stop);
 }
 
 /* --- what unwound --- */
@@ -97,14 +115,17 @@ bool interp_after_unwind(struct cpu *c, enum stop *stop)
     flags_materialise(c);
     interp_put_back(c);
     c->unwind = UNWIND_NONE;
-    if (how == UNWIND_EXCEPTION)
+    if (how == UNWIND_EXCEPTION) {
+        /* An access that a debugger waits for was not made. */
+        c->vcpu->debug.stop.why = DEBUG_NONE;
         x86_deliver(c);
+    }
     if (how == UNWIND_SHUTDOWN) {
         c->s.activity = CPU_SHUTDOWN;
         *stop = STOP_SHUTDOWN;
         return false;
     }
-    return true;
+    return !debugger_stops(c, stop);
 }
 
 /* --- events --- */
@@ -120,6 +141,7 @@ void interp_forget_write_tags(struct cpu *c)
 static bool take_events(struct cpu *c, uint32_t events, enum stop *stop)
 {
     struct vcpu *v = c->vcpu;
+    uint64_t delivered;
 
     if (events & VCPU_PRIV) {
         atomic_fetch_and(&v->events, ~(uint32_t)VCPU_PRIV);
@@ -132,11 +154,13 @@ static bool take_events(struct cpu *c, uint32_t events, enum stop *stop)
         return false;
     }
     flags_materialise(c);
+    delivered = c->stats.interrupts + c->stats.exceptions;
     if (!x86_take_events(c)) {
         *stop = STOP_HALT;
         return false;
     }
-    return true;
+    return delivered == c->stats.interrupts + c->stats.exceptions ||
+           !debugger_stops(c, stop);
 }
 
 bool interp_between_blocks(struct cpu *c, enum stop *stop)
@@ -160,10 +184,10 @@ static enum stop loop(struct cpu *c)
     if (c->unwind && !interp_after_unwind(c, &stop))
         return stop;
     while (interp_between_blocks(c, &stop)) {
-        if (unlikely(x86_one_by_one(c)))
-            interp_run_single(c);
-        else
+        if (likely(!x86_one_by_one(c)))
             interp_run_block(c, block_find(c, false));
+        else if (!interp_run_single(c, &stop))
+            break;
     }
     return stop;
 }
@@ -178,6 +202,7 @@ void interp_enter(struct interp_cpu *e)
     x86_apic_base_changed(c);
     code_pages_enter(e->pages, c->vcpu);
     c->unwind = UNWIND_NONE;
+    c->vcpu->debug.stop.why = DEBUG_NONE;
     c->delivering = -1;
     c->insn = NULL;
 }

@@ -288,7 +288,7 @@ static bool may_translate(struct jit_cpu *j, const struct block *b)
 {
     struct vcpu *self = j->ic.cpu.vcpu;
 
-    if (!b->page || (b->mode & (MODE_SINGLE | MODE_TF)) ||
+    if (!b->page || b->marked || (b->mode & (MODE_SINGLE | MODE_TF)) ||
         !code_pages_settled(j->ic.pages, b->page, self))
         return false;
     return b->gpa2 == NO_PAGE ||
@@ -729,7 +729,8 @@ static enum stop loop(struct jit_cpu *j)
         if (unlikely(x86_one_by_one(c))) {
             j->exit_link = NULL;
             jit_fp_evict(j);
-            interp_run_single(c);
+            if (!interp_run_single(c, &stop))
+                return stop;
         } else {
             step(j);
         }
@@ -767,6 +768,18 @@ static enum stop jit_run(struct vcpu *v)
     return j->jit->check ? check_leave(j, stop) : stop;
 }
 
+static int jit_debug(struct vcpu *v, struct err *err)
+{
+    struct jit_cpu *j = v->priv;
+
+    if (v->debug.marked && !v->id) { /* none of them runs */
+        host_mutex_lock(&j->jit->lock);
+        jit_flush(j->jit);
+        host_mutex_unlock(&j->jit->lock);
+    }
+    return interp_debug(v, err);
+}
+
 const struct engine_ops engine_jit = {
     .name = "jit",
     .summary = "x86-64 binary translation, no hardware support needed",
@@ -783,4 +796,5 @@ const struct engine_ops engine_jit = {
     .stats = jit_stats,
     .get = interp_get,
     .set = interp_set,
+    .debug = jit_debug,
 };

@@ -32,7 +32,7 @@ enum stop {
     STOP_KICK,     /* kicked: look at requests, then run again */
     STOP_HALT,     /* HLT, MWAIT or wait-for-SIPI with nothing to do */
     STOP_SHUTDOWN, /* triple fault */
-    STOP_DEBUG,    /* a breakpoint of the debugger */
+    STOP_DEBUG,    /* for the debugger; vcpu->debug.stop says why */
     STOP_FAULT,    /* the engine cannot go on; vcpu->fault says why */
 };
 
@@ -49,6 +49,61 @@ enum vcpu_event {
     VCPU_KICK = 1 << 5,  /* leave run() with STOP_KICK */
     VCPU_FLUSH = 1 << 6, /* drop cached translations (A20, mapping change) */
     VCPU_PRIV = 1 << 7,  /* the engine's own */
+};
+
+/*
+ * What a debugger outside the guest waits for. Addresses are linear, as seen
+ * by all CPUs and address spaces.
+ */
+enum debug_kind { DEBUG_CODE, DEBUG_WRITE, DEBUG_READ, DEBUG_ACCESS };
+#define DEBUG_UNMAPPED (~0ull)
+enum { DEBUG_POINTS = 256 };
+
+struct debug_point {
+    gva_t address;
+    gpa_t gpa;       /* where that was when it was set, or DEBUG_UNMAPPED */
+    uint32_t length; /* bytes of data; 1 for DEBUG_CODE */
+    uint8_t kind;    /* enum debug_kind */
+    bool hardware;   /* DEBUG_CODE: asked for in a debug register */
+};
+
+struct debug_points {
+    unsigned n, data; /* data: how many are not DEBUG_CODE */
+    struct debug_point point[DEBUG_POINTS];
+    /*
+     * Offsets in a page where there is a DEBUG_CODE point or was one: what is
+     * decoded from there looks at the points before it runs. Bits are only
+     * added; that is when code decoded before has to go.
+     */
+    uint64_t marks[PAGE_SIZE / 64];
+};
+
+enum debug_why {
+    DEBUG_NONE,
+    DEBUG_STEPPED,
+    DEBUG_POINT,
+    DEBUG_CRASHED, /* a triple fault: vm/ stops there itself */
+};
+
+/*
+ * A vCPU under a debugger; the guest sees nothing of it. vm/ owns all of it,
+ * changes it with the vCPU out of run() and tells engine_ops.debug; the engine
+ * writes stop before it returns STOP_DEBUG.
+ *
+ * run() stops before an instruction that has a DEBUG_CODE point, also if it is
+ * the first one; and after one that made an access which others wait for.
+ * step: after one instruction, or repetition of it, or when an exception or
+ * interrupt has been delivered instead; points at that instruction are passed.
+ */
+struct vcpu_debug {
+    const struct debug_points *points; /* NULL: there is no debugger */
+    bool step;
+    bool marked;   /* points->marks has grown */
+    uint32_t held; /* enum vcpu_event that only a halted vCPU takes */
+    struct debug_stop {
+        uint8_t why, kind;
+        gva_t address; /* of the point */
+    } stop;
 };
 
 struct vcpu {
@@ -69,6 +124,7 @@ struct vcpu {
     struct host_event wake;    /* the vCPU thread sleeps here after STOP_HALT */
 
     struct err fault; /* set before STOP_FAULT */
+    struct vcpu_debug debug;
     void *owner;      /* vm/'s */
 };
 
@@ -137,6 +193,12 @@ struct engine_ops {
                   void *ctx);
     int (*get)(struct vcpu *c, struct x86_state *s, uint32_t groups);
     int (*set)(struct vcpu *c, const struct x86_state *s, uint32_t groups);
+    /* c->debug has changed; no vCPU runs. 0 or -LE_*. NULL: no debugger. */
+    int (*debug)(struct vcpu *c, struct err *e);
+    /* Before a debugger gets these points: can they be had? No vCPU runs.
+       NULL: all can. */
+    int (*debug_check)(struct vm *vm, const struct debug_points *p,
+                       struct err *e);
 };
 
 /*

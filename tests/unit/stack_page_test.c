@@ -46,10 +46,12 @@ static void (*const droppers[])(struct cpu *c) = {
 static void forgotten(void **unused)
 {
     struct cpu *c = aligned_alloc(64, (sizeof *c + 63) & ~(size_t)63);
+    struct vcpu v = {0};
 
     (void)unused;
     assert_non_null(c);
     memset(c, 0, sizeof *c);
+    c->vcpu = &v;
     for (unsigned n = 0; n < ARRAY_LEN(droppers); n++) {
         c->stack = (struct stack_page){PAGE, 0x1000};
         droppers[n](c);

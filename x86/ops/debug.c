@@ -74,8 +74,49 @@ void x86_code_breakpoint(struct cpu *c, gva_t linear)
         x86_raise_db(c, hits);
 }
 
+/* The debugger's, which are compared as addresses of the mode. */
+static gva_t in_mode(const struct cpu *c, gva_t a)
+{
+    return in_code64(c) ? a : (uint32_t)a;
+}
+
+bool x86_debugger_at(struct cpu *c, gva_t linear)
+{
+    struct vcpu_debug *d = &c->vcpu->debug;
+
+    if (!d->points || d->step)
+        return false;
+    for (unsigned n = 0; n < d->points->n; n++) {
+        const struct debug_point *p = &d->points->point[n];
+
+        if (p->kind != DEBUG_CODE || in_mode(c, p->address) != linear)
+            continue;
+        d->stop = (struct debug_stop){DEBUG_POINT, DEBUG_CODE, p->address};
+        return true;
+    }
+    return false;
+}
+
+static void debugger_data(struct cpu *c, gva_t linear, unsigned n, bool write)
+{
+    struct vcpu_debug *d = &c->vcpu->debug;
+
+    for (unsigned k = 0; k < d->points->n; k++) {
+        const struct debug_point *p = &d->points->point[k];
+        gva_t at = in_mode(c, p->address);
+
+        if (p->kind == DEBUG_CODE ||
+            p->kind == (write ? DEBUG_READ : DEBUG_WRITE))
+            continue;
+        if (linear + n > at && linear < at + p->length)
+            d->stop = (struct debug_stop){DEBUG_POINT, p->kind, p->address};
+    }
+}
+
 void x86_data_breakpoint(struct cpu *c, gva_t linear, unsigned n, bool write)
 {
+    if (unlikely(c->vcpu->debug.points != NULL))
+        debugger_data(c, linear, n, write);
     for (unsigned k = 0; k < 4; k++)
         if (bp_enabled(c, k) && bp_of_access(bp_type(c, k), write) &&
             bp_overlaps(c, k, linear, n))

@@ -41,10 +41,15 @@ static ALWAYS_INLINE void rep_advance(struct cpu *c, const struct insn *i,
     gpr_write(c, reg, i->asize, rep_offset(c, i, reg) + by);
 }
 
-/* Single-stepping traps after each repetition. */
+/* Single-stepping, the guest's or a debugger's, stops after each repetition. */
+static ALWAYS_INLINE bool rep_single(const struct cpu *c)
+{
+    return unlikely((c->mode_key & MODE_TF) || c->vcpu->debug.step);
+}
+
 static ALWAYS_INLINE uint64_t rep_limit(const struct cpu *c, uint64_t count)
 {
-    return unlikely(c->mode_key & MODE_TF) ? MIN(count, 1) : count;
+    return rep_single(c) ? MIN(count, 1) : count;
 }
 
 /*
@@ -71,7 +76,7 @@ static inline void rep_nothing(struct cpu *c, const struct insn *i)
 static ALWAYS_INLINE bool rep_must_pause(struct cpu *c, const struct insn *i,
                                          uint64_t *bytes, uint64_t done)
 {
-    if (unlikely(c->s.pending_db || (c->mode_key & MODE_TF)))
+    if (unlikely(c->s.pending_db || c->vcpu->debug.stop.why) || rep_single(c))
         return true;
     *bytes += done * i->osize;
     if (*bytes < REP_BURST)
