@@ -30,7 +30,8 @@ struct run_net {
 };
 
 struct run_request {
-    const char *engine, *cpu;
+    char engine[32]; /* "": not given */
+    const char *cpu;
     uint64_t cpus, memory, timeout;
     bool hugepages;
     const char *kernel, *initrd, *append;

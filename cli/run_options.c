@@ -9,12 +9,30 @@
     static int set_##name(void *ctx, const char *v, struct err *e)
 #define REQUEST struct run_request *r = ctx
 
-SETTER(engine)
+/* NAME[,irqchip=split|full] */
+static int engine_field(void *ctx, const char *key, const char *v,
+                        struct err *e)
 {
     REQUEST;
-    (void)e;
-    r->engine = v;
-    return 0;
+
+    if (!key) {
+        snprintf(r->engine, sizeof r->engine, "%s", v);
+        return 0;
+    }
+    if (!strcmp(key, "irqchip") && v &&
+        (!strcmp(v, "full") || !strcmp(v, "split"))) {
+        r->tuning.chips = *v == 'f';
+        return 0;
+    }
+    return err_set(e, LE_USAGE,
+                   "--engine: '%s%s%s' is neither irqchip=split nor "
+                   "irqchip=full",
+                   key, v ? "=" : "", v ? v : "");
+}
+
+SETTER(engine)
+{
+    return cli_fields(v, engine_field, ctx, e);
 }
 
 SETTER(cpu)
@@ -283,8 +301,11 @@ SETTER(verbose)
 }
 
 const struct cli_option run_options[] = {
-    {"engine", 0, false, "ENGINE",
-     "auto (the default), or one that 'lodge engines' lists", set_engine},
+    {"engine", 0, false, "ENGINE[,irqchip=split|full]",
+     "auto (the default), or one that 'lodge engines' lists; irqchip: with "
+     "kvm, whether 8259s, IOAPIC and 8254 are Lodge's (split, the default) or "
+     "the kernel's",
+     set_engine},
     {"cpu", 0, false, "MODEL",
      "host, x86-64, x86-64-v2, -v3, -v4; then ,+FEATURE ,-FEATURE", set_cpu},
     {"cpus", 'c', false, "N", "number of CPUs (1)", set_cpus},

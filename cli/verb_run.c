@@ -58,7 +58,7 @@ static int choose_engine(struct run *r)
     struct engine_caps caps = {0};
     char why[512];
 
-    if (!name || !strcmp(name, "auto")) {
+    if (!*name || !strcmp(name, "auto")) {
         r->engine = engine_auto(why, sizeof why);
         if (!r->engine)
             return err_set(&r->err, LE_UNSUPPORTED,
@@ -264,6 +264,11 @@ static int tune(struct run *r)
                        t->check    ? "--check"
                        : t->stress ? "--jit-stress"
                                    : "--perf-map");
+    if (t->chips && (!r->engine->irqchip || !r->engine->irqchip->chips))
+        return err_set(&r->err, LE_USAGE,
+                       "--engine %s,irqchip=full: only kvm has interrupt "
+                       "controllers of its own; leave irqchip=full out",
+                       r->engine->name);
     if (!r->want.perf_map)
         return 0;
     r->perf_map = perf_map_open(&r->err);

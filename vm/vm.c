@@ -123,6 +123,7 @@ static void apics_message(void *ctx, uint64_t address, uint32_t data)
 
 static void fill_env(struct vm *vm)
 {
+    const struct irqchip_ops *irqchip = vm->config.engine->irqchip;
     struct env *env = &vm->env;
 
     env->ram = vm->ram;
@@ -133,10 +134,13 @@ static void fill_env(struct vm *vm)
     env->reset = env_reset;
     env->debug_exit = env_debug_exit;
     env->set_a20 = env_set_a20;
-    if (vm->config.engine->irqchip)
-        env->engine_apics =
-            (struct engine_apics){apics_get, apics_set, apics_message,
-                                  vm->config.engine->irqchip->routes, vm};
+    if (irqchip)
+        env->engine_apics = (struct engine_apics){
+            apics_get, apics_set, apics_message, irqchip->routes, vm};
+    if (irqchip && irqchip->chips && vm->config.tuning.chips) {
+        env->engine_chips = *irqchip->chips;
+        env->engine_chips.ctx = vm;
+    }
 }
 
 /* --- create, destroy --- */

@@ -3,7 +3,7 @@
  * irqchip"): what guests of today do all the time, timers, IPIs, EOIs and
  * MSIs, costs no exit to us. 8259s, IOAPIC, 8254 and HPET stay the machine's
  * own models, so their state, and what is saved of it, is the same under every
- * engine.
+ * engine; unless they are asked to be the kernel's, too (chips.c).
  *
  * An EOI must come out to the IOAPIC when its vector is level-triggered. KVM
  * knows which are from a routing table; each message of that kind is put there
@@ -22,7 +22,7 @@ enum { R_ISR = 0x10, R_IRR = 0x20, R_LINT1 = 0x36 };
 enum { MSR_BASE = 0x1b, MSR_DEADLINE = 0x6e0 };
 enum { DATA_LEVEL = 1 << 15, LVT_MASKED = 1 << 16, MODE_NMI = 4 };
 
-int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
+static int split_open(struct kvm_vm *k, struct err *e)
 {
     struct kvm_enable_cap cap = {.cap = KVM_CAP_SPLIT_IRQCHIP,
                                  .args = {KVM_LEVEL_ROUTES}};
@@ -31,7 +31,12 @@ int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
         return err_set(e, LE_UNSUPPORTED,
                        "the host's KVM gives no local APICs: %s",
                        strerror(errno));
-    return kvm_routes_open(k, e);
+    return kvm_routes_open(k, false, e);
+}
+
+int kvm_irqchip_open(struct kvm_vm *k, struct err *e)
+{
+    return vm_tuning(k->vm)->chips ? kvm_chips_open(k, e) : split_open(k, e);
 }
 
 /* --- registers in and out --- */
@@ -114,13 +119,13 @@ static void message(struct vm *vm, uint64_t address, uint32_t data)
                         .address_hi = (uint32_t)(address >> 32),
                         .data = data};
 
-    if (data & DATA_LEVEL)
+    if ((data & DATA_LEVEL) && !vm_tuning(vm)->chips)
         kvm_learn_level(k, address, data);
     kvm_do(k->fd, KVM_SIGNAL_MSI, &m); /* to nobody is no error of ours */
 }
 
 const struct irqchip_ops kvm_irqchip = {get_settled, set_apic, message,
-                                        &kvm_msi_routes};
+                                        &kvm_msi_routes, &kvm_chips};
 
 /* --- the pins --- */
 

@@ -76,10 +76,10 @@ static int kvm_open(struct vm *vm, struct err *e)
         rc = create_vm(k, e);
     if (!rc)
         rc = kvm_memory_open(k, e);
+    if (!rc) /* before there are chips, whose coming it would wait for */
+        rc = kvm_msr_open(k, e);
     if (!rc)
         rc = kvm_irqchip_open(k, e);
-    if (!rc)
-        rc = kvm_msr_open(k, e);
     if (rc)
         kvm_close(vm);
     return rc;

@@ -9,6 +9,7 @@
  *   exits.c     what stops a vCPU
  *   stats.c     counters
  *   irqchip.c   local APICs, messages
+ *   chips.c     8259s, IOAPIC and 8254 that are the kernel's
  *   route.c     messages that come often
  *   regs.c      x86_state in and out
  *   fpu.c       its x87 and vector part
@@ -37,7 +38,8 @@ struct kvm_host {
     unsigned max_gsis;  /* interrupts that can be routed */
     bool any_length;    /* of stores that ring a bell */
     int late_page;      /* of a vCPU's mapping: stores kept back; 0: none */
-    bool irqfd, tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr, stats;
+    bool irqfd, chips, tsc_deadline, sregs2, msr_exits, msr_filter, tsc_attr,
+        stats;
     bool hyperv_synic, hyperv_cpuid;
     struct kvm_cpuid2 *cpuid; /* what it can give guests */
 };
@@ -154,9 +156,18 @@ int kvm_irqchip_open(struct kvm_vm *k, struct err *e);
 void kvm_give_interrupt(struct kvm_cpu *c);
 void kvm_give_nmi(struct kvm_cpu *c);
 
+/* --- chips.c --- */
+extern const struct engine_chips kvm_chips;
+int kvm_chips_open(struct kvm_vm *k, struct err *e);
+
 /* --- route.c --- */
+/* GSIs; there are KVM_LEVEL_ROUTES before those of messages. With the kernel's
+   chips: IRQ0 of its 8254 to the 8259s and pin 2, then inputs of the 8259s and
+   of the IOAPIC. */
+enum { KVM_GSI_PIT = 0, KVM_GSI_PICS = 1, KVM_GSI_IOAPIC = 17 };
 extern const struct msi_routes kvm_msi_routes;
-int kvm_routes_open(struct kvm_vm *k, struct err *e);
+/* chips: of the kernel; else the first entries are for messages. */
+int kvm_routes_open(struct kvm_vm *k, bool chips, struct err *e);
 void kvm_routes_close(struct kvm_vm *k);
 /* This message is level-triggered. The machine lock is held. */
 void kvm_learn_level(struct kvm_vm *k, uint64_t address, uint32_t data);

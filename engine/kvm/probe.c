@@ -158,6 +158,9 @@ static int look(struct kvm_host *h, struct err *e)
         h->late_page = 0;
     h->any_length = extension(h->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
     h->max_gsis = (unsigned)MAX(0, extension(h->fd, KVM_CAP_IRQ_ROUTING));
+    h->chips = extension(h->fd, KVM_CAP_IRQCHIP) > 0 &&
+               extension(h->fd, KVM_CAP_PIT2) > 0 &&
+               extension(h->fd, KVM_CAP_PIT_STATE2) > 0;
     h->irqfd = extension(h->fd, KVM_CAP_IRQFD) > 0;
     h->tsc_deadline = extension(h->fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 #ifdef KVM_CAP_SREGS2

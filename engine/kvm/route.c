@@ -1,8 +1,9 @@
 /*
  * The table that KVM sends interrupts by (KVM_SET_GSI_ROUTING). Its first
  * entries are the level-triggered messages that the IOAPIC was seen to send,
- * see irqchip.c. The others are routes (struct msi_routes): each has an eventfd
- * that KVM waits at, and one write() to that sends the message.
+ * see irqchip.c, or the wires of the kernel's own chips. The others are routes
+ * (struct msi_routes): each has an eventfd that KVM waits at, and one write()
+ * to that sends the message.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "base/bits.h"
 #include "engine/kvm/kvm.h"
+#include "lodge/chips.h"
 #include "lodge/host.h"
 
 /* A route costs the process a descriptor. */
@@ -33,6 +35,7 @@ struct kvm_routes {
     struct kvm_vm *k;
     struct message level[KVM_LEVEL_ROUTES];
     unsigned levels, next_level;
+    bool chips;    /* are the kernel's */
     unsigned most; /* of route[], as this KVM has it */
     struct msi_route route[ROUTES];
     _Atomic bool signalled; /* some route, since kvm_routes_settle() */
@@ -57,6 +60,28 @@ static void add(struct kvm_irq_routing *t, uint32_t gsi,
     to->u.msi.data = m->data;
 }
 
+static void wire(struct kvm_irq_routing *t, uint32_t gsi, uint32_t chip,
+                 uint32_t pin)
+{
+    t->entries[t->nr++] = (struct kvm_irq_routing_entry){
+        .gsi = gsi,
+        .type = KVM_IRQ_ROUTING_IRQCHIP,
+        .u.irqchip = {chip, pin},
+    };
+}
+
+/* KVM looks for the 8254's acknowledgements at the last GSI of a pin. */
+static void add_wires(struct kvm_irq_routing *t)
+{
+    for (unsigned n = 0; n < 16; n++)
+        wire(t, KVM_GSI_PICS + n,
+             n < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, n % 8);
+    for (unsigned n = 0; n < IOAPIC_PINS; n++)
+        wire(t, KVM_GSI_IOAPIC + n, KVM_IRQCHIP_IOAPIC, n);
+    wire(t, KVM_GSI_PIT, KVM_IRQCHIP_PIC_MASTER, 0);
+    wire(t, KVM_GSI_PIT, KVM_IRQCHIP_IOAPIC, 2);
+}
+
 static uint32_t gsi_of(const struct msi_route *r)
 {
     return KVM_LEVEL_ROUTES + (uint32_t)(r - r->all->route);
@@ -67,6 +92,8 @@ static bool set_table(struct kvm_routes *a)
     struct kvm_irq_routing *t = &a->u.table;
 
     t->nr = t->flags = 0;
+    if (a->chips)
+        add_wires(t);
     for (unsigned n = 0; n < a->levels; n++)
         add(t, n, &a->level[n]);
     for (unsigned n = 0; n < a->most; n++)
@@ -184,7 +211,7 @@ void kvm_routes_settle(struct kvm_vm *k)
 
 /* --- life --- */
 
-int kvm_routes_open(struct kvm_vm *k, struct err *e)
+int kvm_routes_open(struct kvm_vm *k, bool chips, struct err *e)
 {
     struct kvm_routes *a = host_alloc(sizeof *a);
 
@@ -195,7 +222,11 @@ int kvm_routes_open(struct kvm_vm *k, struct err *e)
     if (k->host.max_gsis > KVM_LEVEL_ROUTES && k->host.irqfd)
         a->most = MIN(k->host.max_gsis - KVM_LEVEL_ROUTES, ROUTES);
     a->k = k;
+    a->chips = chips;
     k->routes = a;
+    if (chips && !set_table(a))
+        return err_set(e, LE_IO, "the host's KVM does not wire its chips: %s",
+                       strerror(errno));
     return 0;
 }
 

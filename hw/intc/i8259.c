@@ -1,6 +1,7 @@
 /*
- * 8259A pair. LTIM of ICW1 does nothing (the ELCR decides), and of ICW4 only
- * AEOI and SFNM act, as in the PIIX3: 8086 mode and the buffering are wired.
+ * 8259A pair, which may be the engine's (lodge/chips.h). LTIM of ICW1 does
+ * nothing (the ELCR decides), and of ICW4 only AEOI and SFNM act, as in the
+ * PIIX3: 8086 mode and the buffering are wired.
  */
 #include "hw/intc/i8259.h"
 
@@ -13,6 +14,7 @@ enum {
     ICW1_IC4 = 1 << 0,
     ICW1_SNGL = 1 << 1,
     ICW1_SELECT = 1 << 4,
+    ICW4_8086 = 1 << 0,
     ICW4_AEOI = 1 << 1,
     ICW4_SFNM = 1 << 4,
     OCW3_RIS = 1 << 0,
@@ -38,6 +40,7 @@ enum ocw2 {
 enum init_step { INIT_DONE, INIT_ICW2, INIT_ICW3, INIT_ICW4 };
 
 #define CASCADE_IR  2 /* the slave hangs on IR2 of the master */
+#define TIMER       1 /* the bit of IR0, the 8254's */
 #define SPURIOUS_IR 7
 
 struct pic_chip {
@@ -124,6 +127,14 @@ static void drive_intr(struct i8259 *p, bool level)
     irq_set(&env->gsi[0], level); /* the IOAPIC's ExtINT pin */
 }
 
+static bool remote(const struct i8259 *p)
+{
+    return p->dev.env->engine_chips.get != NULL;
+}
+
+static void push(const struct i8259 *p);
+
+/* After any change. */
 static void update(struct i8259 *p)
 {
     struct pic_chip *m = &p->chip[MASTER], *s = &p->chip[SLAVE];
@@ -132,6 +143,12 @@ static void update(struct i8259 *p)
     set_line(m, CASCADE_IR, s->intr);
 
     bool intr = pending(m, true) >= 0;
+
+    if (remote(p)) {
+        m->intr = intr;
+        push(p);
+        return;
+    }
 
     if (intr != m->intr) {
         m->intr = intr;
@@ -332,8 +349,94 @@ static void isa_line(void *ctx, unsigned n, bool level)
     if (n == CASCADE_IR)
         return;
     set_line(&p->chip[n / 8], n % 8, level);
-    update(p);
+    if (remote(p))
+        p->dev.env->engine_chips.line(p->dev.env->engine_chips.ctx, CHIP_PICS,
+                                      n, level);
+    else
+        update(p);
     irq_set(&p->dev.env->gsi[n == 0 ? 2 : n], level);
+}
+
+/* --- the engine's --- */
+
+static void take_regs(struct pic_chip *c, const struct pic_regs *r)
+{
+    c->latch = r->irr & ~c->elcr & c->lines;
+    c->imr = r->imr;
+    c->isr = r->isr;
+    c->vector = r->vector & 0xf8;
+    c->lowest = r->lowest & 7;
+    c->icw1 = (uint8_t)(ICW1_SELECT | (r->icw4_due ? ICW1_IC4 : 0));
+    c->icw4 = (uint8_t)((r->auto_eoi ? ICW4_AEOI : 0) |
+                        (r->fully_nested ? ICW4_SFNM : 0) | ICW4_8086);
+    c->init = r->init & 3;
+    c->special_mask = r->special_mask;
+    c->rotate_aeoi = r->rotate_auto_eoi;
+    c->read_isr = r->read_isr;
+    c->poll = r->poll;
+}
+
+/*
+ * Levels are known here anyway. Two lines are not: the slave's comes of its
+ * registers, and the engine's 8254 gives its own a pulse for each tick, of
+ * which one that waits is left.
+ */
+static void i8259_pull(struct i8259 *p)
+{
+    const struct engine_chips *own = &p->dev.env->engine_chips;
+    struct pic_chip *m = &p->chip[MASTER], *s = &p->chip[SLAVE];
+    struct chip_regs r;
+
+    if (!remote(p) || own->get(own->ctx, CHIP_PICS, &r))
+        return;
+    for (unsigned n = 0; n < CHIPS; n++)
+        p->chip[n].elcr = r.pic[n].elcr & elcr_mask[n];
+    m->lines = (m->lines & ~BIT(CASCADE_IR)) | (r.pic[MASTER].irr & TIMER);
+    take_regs(m, &r.pic[MASTER]);
+    take_regs(s, &r.pic[SLAVE]);
+    m->latch &= ~BIT(CASCADE_IR);
+    s->intr = pending(s, false) >= 0;
+    set_line(m, CASCADE_IR, s->intr);
+    m->intr = pending(m, true) >= 0;
+}
+
+static struct pic_regs give_regs(const struct pic_chip *c)
+{
+    return (struct pic_regs){
+        .irr = irr(c),
+        .imr = c->imr,
+        .isr = c->isr,
+        .lines = c->lines,
+        .elcr = c->elcr,
+        .vector = c->vector,
+        .lowest = c->lowest,
+        .init = c->init,
+        .icw4_due = c->icw1 & ICW1_IC4,
+        .auto_eoi = c->icw4 & ICW4_AEOI,
+        .rotate_auto_eoi = c->rotate_aeoi,
+        .fully_nested = c->icw4 & ICW4_SFNM,
+        .special_mask = c->special_mask,
+        .read_isr = c->read_isr,
+        .poll = c->poll,
+    };
+}
+
+static void push(const struct i8259 *p)
+{
+    const struct engine_chips *own = &p->dev.env->engine_chips;
+    struct chip_regs r;
+
+    for (unsigned n = 0; n < CHIPS; n++)
+        r.pic[n] = give_regs(&p->chip[n]);
+    r.pic[MASTER].irr &= ~BIT(CASCADE_IR);
+    r.pic[MASTER].lines &= ~(BIT(CASCADE_IR) | TIMER);
+    if (own->set(own->ctx, CHIP_PICS, &r))
+        host_log(LOG_WARN, "the engine does not take the 8259s' registers");
+}
+
+static void i8259_pause(struct dev *d)
+{
+    i8259_pull(container_of(d, struct i8259, dev));
 }
 
 static int env_inta(void *ctx)
@@ -399,6 +502,8 @@ static int i8259_loaded(struct dev *d, uint16_t version UNUSED)
             (c->latch & ~c->lines))
             return -LE_FORMAT;
     }
+    if (remote(p))
+        push(p);
     return 0;
 }
 
@@ -436,6 +541,7 @@ const struct dev_class i8259_class = {
     .version = 1,
     .attach = i8259_attach,
     .reset = i8259_reset,
+    .pause = i8259_pause,
     .loaded = i8259_loaded,
     .detach = i8259_detach,
 };

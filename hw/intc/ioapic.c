@@ -1,12 +1,13 @@
 /*
  * I/O APIC: 82093AA with the EOI register of version 0x20, 24 inputs, at
  * 0xfec00000. Lines say "asserted" (lodge/irq.h), not high or low, so the
- * polarity bit is kept but changes nothing. Machine lock held.
+ * polarity bit is kept but changes nothing. It may be the engine's
+ * (lodge/chips.h). Machine lock held.
  */
 #include "base/bits.h"
 #include "lodge/device.h"
 
-enum { PINS = 24 };
+enum { PINS = IOAPIC_PINS };
 #define IOAPIC_BASE 0xfec00000ull
 #define IOAPIC_SIZE 0x1000ull
 
@@ -57,12 +58,17 @@ static void send(struct ioapic *p, uint64_t rte)
         msi->send(msi->ctx, address, data);
 }
 
+static bool remote(const struct ioapic *p)
+{
+    return p->dev.env->engine_chips.get != NULL;
+}
+
 /* Sends a level-triggered interrupt that waits and may go. */
 static void serve_level(struct ioapic *p, unsigned n)
 {
     uint64_t *rte = &p->redtbl[n];
 
-    if (!is_level(*rte) || !(p->lines & BIT(n)) ||
+    if (remote(p) || !is_level(*rte) || !(p->lines & BIT(n)) ||
         (*rte & (RTE_MASKED | RTE_REMOTE_IRR)))
         return;
     *rte |= RTE_REMOTE_IRR;
@@ -73,13 +79,14 @@ static void line(void *ctx, unsigned n, bool level)
 {
     struct ioapic *p = ctx;
     bool rose = level && !(p->lines & BIT(n));
+    const struct engine_chips *own = &p->dev.env->engine_chips;
 
-    if (!level) {
-        p->lines &= ~BIT(n);
+    p->lines = level ? p->lines | BIT(n) : p->lines & ~BIT(n);
+    if (remote(p))
+        own->line(own->ctx, CHIP_IOAPIC, n, level);
+    else if (!level)
         return;
-    }
-    p->lines |= BIT(n);
-    if (is_level(p->redtbl[n]))
+    else if (is_level(p->redtbl[n]))
         serve_level(p, n);
     else if (rose && !(p->redtbl[n] & RTE_MASKED)) /* masked edges are lost */
         send(p, p->redtbl[n]);
@@ -95,6 +102,41 @@ static void eoi(void *ctx, uint8_t vector)
             p->redtbl[n] &= ~(uint64_t)RTE_REMOTE_IRR;
             serve_level(p, n);
         }
+}
+
+/* --- the engine's --- */
+
+static void push(const struct ioapic *p)
+{
+    const struct engine_chips *own = &p->dev.env->engine_chips;
+    struct chip_regs r = {.ioapic = {.id = p->id, .regsel = p->regsel}};
+
+    if (!remote(p))
+        return;
+    for (unsigned n = 0; n < PINS; n++) {
+        r.ioapic.redtbl[n] = p->redtbl[n];
+        if (is_level(p->redtbl[n]))
+            r.ioapic.lines |= p->lines & BIT(n);
+    }
+    if (own->set(own->ctx, CHIP_IOAPIC, &r))
+        host_log(LOG_WARN, "the engine does not take the IOAPIC's registers");
+}
+
+static void ioapic_pause(struct dev *d)
+{
+    struct ioapic *p = container_of(d, struct ioapic, dev);
+    const struct engine_chips *own = &d->env->engine_chips;
+    struct chip_regs r;
+
+    if (!remote(p) || own->get(own->ctx, CHIP_IOAPIC, &r))
+        return;
+    p->id = p->arb = r.ioapic.id & 15;
+    p->regsel = r.ioapic.regsel;
+    for (unsigned n = 0; n < PINS; n++) {
+        p->redtbl[n] = r.ioapic.redtbl[n] & RTE_BITS;
+        if (!is_level(p->redtbl[n]))
+            p->redtbl[n] &= ~(uint64_t)RTE_REMOTE_IRR;
+    }
 }
 
 static uint32_t window_read(const struct ioapic *p)
@@ -163,6 +205,7 @@ static void page_write(void *dev, uint64_t off, uint64_t v, unsigned bytes)
     case EOIR: eoi(p, v & 0xff); break;
     default: break;
     }
+    push(p);
 }
 
 static const struct region_ops page_ops = {page_read, page_write, 1, 4};
@@ -199,6 +242,7 @@ static void ioapic_reset(struct dev *d, bool cold UNUSED)
     p->id = p->arb = p->regsel = 0;
     for (unsigned n = 0; n < PINS; n++)
         p->redtbl[n] = RTE_MASKED;
+    push(p);
 }
 
 static int ioapic_loaded(struct dev *d, uint16_t version UNUSED)
@@ -209,6 +253,7 @@ static int ioapic_loaded(struct dev *d, uint16_t version UNUSED)
         if ((p->redtbl[n] & ~RTE_BITS) ||
             ((p->redtbl[n] & RTE_REMOTE_IRR) && !is_level(p->redtbl[n])))
             return -LE_FORMAT;
+    push(p);
     return 0;
 }
 
@@ -230,6 +275,7 @@ const struct dev_class ioapic_class = {
     .version = 1,
     .attach = ioapic_attach,
     .reset = ioapic_reset,
+    .pause = ioapic_pause,
     .loaded = ioapic_loaded,
     .detach = ioapic_detach,
 };

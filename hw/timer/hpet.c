@@ -337,6 +337,7 @@ static void set_legacy(struct hpet *h, bool on)
     for (unsigned n = 0; n < TIMERS; n++)
         drive(&h->timer[n], false);
     h->conf ^= LEG_RT_CNF;
+    irq_set(&h->dev.env->pit_mute, on);
     for (unsigned n = 0; n < 2; n++)
         irq_set(legacy_line(h, n), !on && h->legacy_in[n]);
 }
@@ -483,6 +484,7 @@ static int hpet_loaded(struct dev *d, uint16_t version UNUSED)
             (t->period & ~width(t)) || (route && !(BIT(route) & ROUTE_CAP)))
             return -LE_FORMAT;
     }
+    irq_set(&d->env->pit_mute, legacy(h));
     hpet_resume(d);
     return 0;
 }

@@ -4,6 +4,9 @@
  * IRQ0, counter 1 once drove memory refresh, counter 2 the speaker.
  * Spec: Intel 82C54 (231244); 82371SB (PIIX3), "NMI Status and Control".
  *
+ * It may be the engine's (lodge/chips.h), then without the NMI sources of port
+ * 0x61, and its counters begin their counts anew after a pause.
+ *
  * The interrupt line falls only right before it rises again, not when OUT
  * does: a CPU that is slow to take it loses no tick.
  */
@@ -49,6 +52,7 @@ struct i8254 {
     uint8_t control61;  /* P61_WRITABLE bits */
     uint8_t nmi_status; /* P61_IOCHK, P61_SERR: latched */
     bool nmi_masked, nmi;
+    bool muted; /* as the HPET's registers say */
     struct timer timer;
 };
 
@@ -57,11 +61,18 @@ static uint64_t ticks(const struct i8254 *p)
     return ns_ticks(env_now(p->dev.env), PIT_HZ);
 }
 
+static bool remote(const struct i8254 *p)
+{
+    return p->dev.env->engine_chips.get != NULL;
+}
+
 static void set_irq0(struct i8254 *p, bool level)
 {
     struct env *env = p->dev.env;
 
     p->irq0 = level;
+    if (remote(p))
+        return;
     irq_set(env->pit_irq0.set ? &env->pit_irq0 : &env->isa_irq[0], level);
 }
 
@@ -69,10 +80,59 @@ static void arm(struct i8254 *p, uint64_t not_before)
 {
     uint64_t at = UINT64_MAX;
 
-    if (p->next_edge != UINT64_MAX)
+    if (p->next_edge != UINT64_MAX && !remote(p))
         at = MAX(ticks_ns(p->next_edge, PIT_HZ), not_before);
     env_arm(p->dev.env, &p->timer, at);
 }
+
+/* --- the engine's --- */
+
+/* An output that ticks is left high: it falls right before it rises. */
+static void i8254_pull(struct i8254 *p)
+{
+    const struct engine_chips *own = &p->dev.env->engine_chips;
+    struct chip_regs r;
+    uint64_t now = ticks(p);
+
+    if (!remote(p) || own->get(own->ctx, CHIP_PIT, &r))
+        return;
+    for (unsigned n = 0; n < COUNTERS; n++)
+        pit_take(&p->counter[n], &r.pit.counter[n],
+                 ns_ticks(r.pit.counter[n].age_ns, PIT_HZ), now);
+    p->next_edge = pit_next_rise(&p->counter[0], now);
+    p->irq0 = p->next_edge != UINT64_MAX && pit_mode(&p->counter[0]) >= 2;
+    p->control61 &= ~(P61_GATE2 | P61_SPEAKER);
+    p->control61 |= (r.pit.counter[2].gate ? P61_GATE2 : 0) |
+                    (r.pit.speaker ? P61_SPEAKER : 0);
+}
+
+static void push(struct i8254 *p)
+{
+    const struct engine_chips *own = &p->dev.env->engine_chips;
+    struct chip_regs r = {
+        .pit = {.speaker = p->control61 & P61_SPEAKER, .muted = p->muted}};
+
+    if (!remote(p))
+        return;
+    for (unsigned n = 0; n < COUNTERS; n++)
+        r.pit.counter[n] = pit_give(&p->counter[n]);
+    if (own->set(own->ctx, CHIP_PIT, &r))
+        host_log(LOG_WARN, "the engine does not take the 8254's registers");
+}
+
+/* The HPET takes IRQ0, or gives it back; the guest runs. */
+static void mute(void *ctx, unsigned n UNUSED, bool level)
+{
+    struct i8254 *p = ctx;
+
+    if (p->muted == level)
+        return;
+    i8254_pull(p);
+    p->muted = level;
+    push(p);
+}
+
+/* --- Lodge's own --- */
 
 /* Counter 0 was written: where its OUT is, and when it will rise. */
 static void counter0_changed(struct i8254 *p)
@@ -157,11 +217,12 @@ static void ports_write(void *dev, uint64_t off, uint64_t v,
 
     if (off == CONTROL_PORT) {
         write_control(p, (uint8_t)v);
-        return;
+    } else {
+        pit_write(&p->counter[off], (uint8_t)v, ticks(p));
+        if (off == 0)
+            counter0_changed(p);
     }
-    pit_write(&p->counter[off], (uint8_t)v, ticks(p));
-    if (off == 0)
-        counter0_changed(p);
+    push(p);
 }
 
 /* Toggles with every refresh cycle. */
@@ -214,6 +275,7 @@ static void port61_write(void *dev, uint64_t off UNUSED, uint64_t v,
         p->nmi_status &= ~P61_IOCHK;
     pit_gate(&p->counter[2], v & P61_GATE2, ticks(p));
     update_nmi(p);
+    push(p);
 }
 
 static void nmi_source(void *ctx, unsigned n, bool level)
@@ -253,6 +315,7 @@ static int i8254_attach(struct dev *d, struct env *env, struct err *e)
     env->iochk = (struct irq){nmi_source, p, SOURCE_IOCHK};
     env->serr = (struct irq){nmi_source, p, SOURCE_SERR};
     env->nmi_mask = (struct irq){nmi_mask, p, 0};
+    env->pit_mute = (struct irq){mute, p, 0};
     return 0;
 }
 
@@ -262,6 +325,7 @@ static void i8254_detach(struct dev *d)
 
     env_arm(d->env, &p->timer, UINT64_MAX);
     d->env->iochk = d->env->serr = d->env->nmi_mask = (struct irq){0};
+    d->env->pit_mute = (struct irq){0};
     space_unmap(&p->ports);
     space_unmap(&p->port61);
 }
@@ -279,6 +343,7 @@ static void i8254_reset(struct dev *d, bool cold UNUSED)
     set_irq0(p, false);
     update_nmi(p);
     arm(p, 0);
+    push(p);
 }
 
 static void i8254_pause(struct dev *d)
@@ -286,11 +351,19 @@ static void i8254_pause(struct dev *d)
     struct i8254 *p = container_of(d, struct i8254, dev);
 
     env_arm(d->env, &p->timer, UINT64_MAX);
+    i8254_pull(p);
 }
 
+/* Given back, the engine's drops the ticks it has in store from the time of the
+   pause; one that does not tick would fire once more. */
 static void i8254_resume(struct dev *d)
 {
-    arm(container_of(d, struct i8254, dev), 0);
+    struct i8254 *p = container_of(d, struct i8254, dev);
+    unsigned mode = pit_mode(&p->counter[0]);
+
+    arm(p, 0);
+    if (mode == 2 || mode == 3)
+        push(p);
 }
 
 static int i8254_loaded(struct dev *d, uint16_t version UNUSED)
@@ -303,6 +376,7 @@ static int i8254_loaded(struct dev *d, uint16_t version UNUSED)
     if (p->next_edge != UINT64_MAX && p->counter[0].state != PIT_RUN)
         return -LE_FORMAT;
     arm(p, 0);
+    push(p);
     return 0;
 }
 

@@ -293,6 +293,51 @@ bool pit_valid(const struct pit_counter *c)
            c->control <= 0x3f;
 }
 
+void pit_take(struct pit_counter *c, const struct pit_regs *r, uint64_t age,
+              uint64_t now)
+{
+    *c = (struct pit_counter){
+        .control = r->control & 0x3f,
+        .gate = r->gate,
+        .initial = MIN(MAX(r->count, 1), 0x10000),
+        .write_high = r->write_high,
+        .read_high = r->read_high,
+        .low_byte = r->low_byte,
+        .latched = MIN(r->latched, 2),
+        .latch = r->latch,
+        .status_latched = r->status_latched,
+        .status = r->status,
+    };
+    c->reload = c->initial;
+    age = MIN(age, now);
+    if (!rw(c)) {
+        c->state = PIT_IDLE;
+        c->initial = c->reload = 0;
+    } else if (c->gate || needs_trigger(pit_mode(c))) {
+        c->state = PIT_RUN;
+        c->start = now - age;
+    } else {
+        c->state = PIT_HELD;
+        c->held = (uint32_t)MIN(age, UINT32_MAX);
+    }
+}
+
+struct pit_regs pit_give(const struct pit_counter *c)
+{
+    return (struct pit_regs){
+        .count = c->reload ? c->reload : 0x10000,
+        .control = c->control,
+        .gate = c->gate,
+        .write_high = c->write_high,
+        .read_high = c->read_high,
+        .low_byte = c->low_byte,
+        .latched = c->latched,
+        .latch = c->latch,
+        .status_latched = c->status_latched,
+        .status = c->status,
+    };
+}
+
 const struct field pit_counter_fields[] = {
     FIELD_MAX(struct pit_counter, control, 8, 0x3f),
     FIELDB(struct pit_counter, gate),

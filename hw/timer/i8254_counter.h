@@ -6,6 +6,7 @@
 #ifndef HW_TIMER_I8254_COUNTER_H
 #define HW_TIMER_I8254_COUNTER_H
 
+#include "lodge/chips.h"
 #include "lodge/state.h"
 
 enum pit_state {
@@ -47,5 +48,11 @@ bool pit_out(struct pit_counter *c, uint64_t now);
 /* The next tick after now at which OUT rises by itself; UINT64_MAX: none. */
 uint64_t pit_next_rise(struct pit_counter *c, uint64_t now);
 bool pit_valid(const struct pit_counter *c);
+
+/* From and to the registers of an engine's own counter; age: ticks since it
+   was loaded. A counter without a count is given as counting from 65536. */
+void pit_take(struct pit_counter *c, const struct pit_regs *r, uint64_t age,
+              uint64_t now);
+struct pit_regs pit_give(const struct pit_counter *c);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "lodge/block.h"
 #include "lodge/chardev.h"
+#include "lodge/chips.h"
 #include "lodge/display.h"
 #include "lodge/host.h"
 #include "lodge/input.h"
@@ -108,6 +109,7 @@ struct env {
     struct cpu_pins *cpu_pins; /* ncpus */
     struct tsc_clock tsc;      /* for the APIC timers' deadlines */
     struct engine_apics engine_apics; /* vm/: the engine's own, if it has */
+    struct engine_chips engine_chips; /* likewise */
     /* What the machine can be asked to do; safe from any callback. */
     void (*power_off)(struct env *env);
     void (*reset)(struct env *env);
@@ -138,6 +140,7 @@ struct env {
     struct eoi_sink eoi;     /* ioapic: EOIs of level-triggered vectors */
     struct apic_bus *apics;  /* lapic: how they find each other */
     struct irq pit_irq0;     /* hpet: the 8254's OUT0; unset: isa_irq[0] */
+    struct irq pit_mute;     /* i8254: the HPET raises IRQ0 in its place */
     struct irq rtc_irq8;     /* hpet: the RTC's; unset: isa_irq[8] */
     struct irq rtc_event;    /* piix4_pm: likewise, for ACPI */
     struct irq iochk, serr;  /* i8254 (port 0x61): NMIs of ISA and PCI */

@@ -159,6 +159,9 @@ struct irqchip_ops {
     int (*set)(struct vcpu *c, const struct apic_regs *r);
     void (*message)(struct vm *vm, uint64_t address, uint32_t data);
     const struct msi_routes *routes; /* ctx is the struct vm; NULL: none */
+    /* Other chips, for tuning->chips; ctx is the struct vm, not the one in it.
+       NULL: none. */
+    const struct engine_chips *chips;
 };
 
 struct engine_ops {
@@ -203,9 +206,11 @@ struct engine_ops {
 
 /*
  * How an engine goes about its work, for tests of it and for looking at it:
- * nothing that a guest could tell. Engines ignore what is not theirs.
+ * nothing that a guest could tell, but for chips, which differ in trifles.
+ * Engines ignore what is not theirs.
  */
 struct engine_tuning {
+    bool chips;      /* irqchip->chips in place of the models of hw/ */
     bool check;      /* translated code is compared with interpreted code */
     uint32_t stress; /* enum engine_stress */
     uint64_t seed;   /* of what is done at random */

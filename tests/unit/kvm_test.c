@@ -13,6 +13,7 @@
 #include "base/bits.h"
 #include "engine/kvm/kvm.h"
 #include "hw/registry.h"
+#include "lodge/chips.h"
 #include "vm/vm.h"
 #include "x86/cpu.h"
 
@@ -55,13 +56,14 @@ static void rom_write(void *dev, uint64_t off, uint64_t v, unsigned n UNUSED)
 static const struct region_ops rom_ops = {NULL, rom_write, 1, 4};
 static const struct machine_ops machine = {.boot = boot};
 
-static int setup(void **state)
+static int make(void **state, bool chips)
 {
     struct fixture *t = calloc(1, sizeof *t);
     struct vm_config c = {.engine = &engine_kvm,
                           .model = &t->model,
                           .ncpus = 1,
-                          .ram_size = RAM + PAGE_SIZE};
+                          .ram_size = RAM + PAGE_SIZE,
+                          .tuning.chips = chips};
     struct cpu_host host;
     struct err e;
 
@@ -80,6 +82,28 @@ static int setup(void **state)
     space_map(vm_env(t->vm)->mem, ROM_AT, &t->rom, 1);
     if (!vm_add_device(t->vm, dev_class_find("debug-exit"), "exit", NULL, &e))
         fail_msg("%s", e.text);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    return make(state, false);
+}
+
+/* Newer kernels can be built without. */
+static int setup_chips(void **state)
+{
+    struct kvm_host h;
+    struct err e;
+    bool has = false;
+
+    if (!kvm_host_open(&h, &e)) {
+        has = h.chips;
+        kvm_host_close(&h);
+    }
+    if (has)
+        return make(state, true);
+    *state = calloc(1, sizeof(struct fixture));
     return 0;
 }
 
@@ -339,6 +363,149 @@ static void dirty(void **state)
     assert_int_equal(bits[0], 0);
 }
 
+static void chip_set(struct vm *vm, enum engine_chip which,
+                     const struct chip_regs *r)
+{
+    assert_int_equal(engine_kvm.irqchip->chips->set(vm, which, r), 0);
+}
+
+static struct chip_regs chip_get(struct vm *vm, enum engine_chip which)
+{
+    struct chip_regs r;
+
+    assert_int_equal(engine_kvm.irqchip->chips->get(vm, which, &r), 0);
+    return r;
+}
+
+static void pics_in_and_out(void **state)
+{
+    struct fixture *t = *state;
+    struct chip_regs in = {.pic = {{.irr = 0x28,
+                                    .lines = 0x28,
+                                    .imr = 0xd6,
+                                    .isr = 0x10,
+                                    .elcr = 0x20,
+                                    .vector = 0x28,
+                                    .lowest = 3,
+                                    .icw4_due = true,
+                                    .auto_eoi = true,
+                                    .fully_nested = true},
+                                   {.imr = 0xff,
+                                    .vector = 0x70,
+                                    .lowest = 7,
+                                    .init = 2,
+                                    .rotate_auto_eoi = true,
+                                    .special_mask = true,
+                                    .read_isr = true,
+                                    .poll = true}}};
+    struct chip_regs out;
+
+    NEEDS_KVM(t);
+    chip_set(t->vm, CHIP_PICS, &in);
+    out = chip_get(t->vm, CHIP_PICS);
+    assert_memory_equal(out.pic, in.pic, sizeof in.pic);
+    engine_kvm.irqchip->chips->line(t->vm, CHIP_PICS, 7, true);
+    engine_kvm.irqchip->chips->line(t->vm, CHIP_PICS, 5, false);
+    out = chip_get(t->vm, CHIP_PICS);
+    assert_int_equal(out.pic[0].irr, 0x88);
+    assert_int_equal(out.pic[0].lines, 0x88);
+}
+
+static void ioapic_in_and_out(void **state)
+{
+    struct fixture *t = *state;
+    struct chip_regs in = {.ioapic = {.id = 9, .regsel = 0x12}}, out;
+    struct apic_regs r;
+    struct vcpu *v;
+
+    NEEDS_KVM(t);
+    v = vm_vcpu(t->vm, 0);
+    for (unsigned n = 0; n < IOAPIC_PINS; n++)
+        in.ioapic.redtbl[n] = (uint64_t)n << 56 | 1 << 16 | (0x30 + n);
+    in.ioapic.redtbl[17] = 0xc041; /* level, an EOI is waited for */
+    in.ioapic.redtbl[18] = 0x8042;
+    in.ioapic.lines = 1 << 17;
+    chip_set(t->vm, CHIP_IOAPIC, &in);
+    out = chip_get(t->vm, CHIP_IOAPIC);
+    assert_int_equal(out.ioapic.id, 9);
+    assert_int_equal(out.ioapic.regsel, 0x12);
+    assert_memory_equal(out.ioapic.redtbl, in.ioapic.redtbl,
+                        sizeof in.ioapic.redtbl);
+    assert_int_equal(engine_kvm.irqchip->get(v, &r), 0);
+    r.reg[0x0f] = 0x1ff;
+    assert_int_equal(engine_kvm.irqchip->set(v, &r), 0);
+    engine_kvm.irqchip->chips->line(t->vm, CHIP_IOAPIC, 18, true);
+    assert_true(requested(v, 0x42));
+    out = chip_get(t->vm, CHIP_IOAPIC);
+    assert_int_equal(out.ioapic.redtbl[18], 0xc042);
+}
+
+static void pit_in_and_out(void **state)
+{
+    static const struct pit_regs counter[3] = {
+        {.count = 0x10000, .control = 0x34, .gate = true},
+        {.count = 18,
+         .control = 0x14,
+         .gate = true,
+         .latched = 1,
+         .latch = 7,
+         .status_latched = true,
+         .status = 0x94},
+        {.count = 0x1234,
+         .control = 0x36,
+         .write_high = true,
+         .low_byte = 0x55,
+         .latched = 1,
+         .read_high = true,
+         .latch = 0xabcd},
+    };
+    struct fixture *t = *state;
+    struct chip_regs in = {.pit = {.speaker = true, .muted = true}}, out;
+
+    NEEDS_KVM(t);
+    memcpy(in.pit.counter, counter, sizeof counter);
+    chip_set(t->vm, CHIP_PIT, &in);
+    out = chip_get(t->vm, CHIP_PIT);
+    assert_true(out.pit.muted);
+    for (unsigned n = 0; n < 3; n++) {
+        struct pit_regs *c = &out.pit.counter[n];
+
+        assert_in_range(c->age_ns, 0, 100 * NS_PER_SEC);
+        c->age_ns = 0;
+        assert_memory_equal(c, &counter[n], sizeof *c);
+    }
+}
+
+/* The kernel's 8254 ticks by the kernel's 8259s, and all that is left. */
+static void ticks(void **state)
+{
+    static const uint8_t code[] = {
+        0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x30, /* stack */
+        0xc7, 0x06, 0xa0, 0x00, 0x3f, 0x10, 0xa3, 0xa2, 0x00, /* vector 28 */
+        0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x28, 0xe6, 0x21,       /* ICW1, 2 */
+        0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21,       /* ICW3, 4 */
+        0xb0, 0xfe, 0xe6, 0x21,                               /* IRQ0 */
+        0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x00, 0xe6, 0x40,       /* mode 2 */
+        0xb0, 0x08, 0xe6, 0x40,                               /* 1.7 ms */
+        0x31, 0xdb, 0xfb,                                     /* bx, sti */
+        0xf4, 0x83, 0xfb, 0x05, 0x72, 0xfa, /* hlt until bx is 5 */
+        0x93, 0xe7, 0xf4, 0xf4,             /* out 0xf4 */
+        0x43, 0xb0, 0x20, 0xe6, 0x20, 0xcf, /* inc bx, EOI, iret */
+    };
+    struct fixture *t = *state;
+    struct chip_regs r;
+
+    NEEDS_KVM(t);
+    assert_int_equal(run(t, code, sizeof code), 5);
+    r = chip_get(t->vm, CHIP_PICS);
+    assert_int_equal(r.pic[0].imr, 0xfe);
+    assert_int_equal(r.pic[0].vector, 0x28);
+    assert_int_equal(r.pic[0].isr, 0);
+    r = chip_get(t->vm, CHIP_PIT);
+    assert_int_equal(r.pit.counter[0].control, 0x34);
+    assert_int_equal(r.pit.counter[0].count, 0x800);
+}
+
 /* A vCPU that never comes out by itself is got out, and goes on. */
 static void pause_and_resume(void **state)
 {
@@ -375,11 +542,21 @@ static void pause_and_resume(void **state)
 int main(void)
 {
 #define KVM_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CHIPS_TEST(fn)                                                         \
+    cmocka_unit_test_setup_teardown(fn, setup_chips, teardown)
     const struct CMUnitTest tests[] = {
-        KVM_TEST(registers), KVM_TEST(vectors),
-        KVM_TEST(apic),      KVM_TEST(message_routes),
-        KVM_TEST(runs),      KVM_TEST(read_only),
-        KVM_TEST(dirty),     KVM_TEST(pause_and_resume),
+        KVM_TEST(registers),
+        KVM_TEST(vectors),
+        KVM_TEST(apic),
+        KVM_TEST(message_routes),
+        KVM_TEST(runs),
+        KVM_TEST(read_only),
+        KVM_TEST(dirty),
+        KVM_TEST(pause_and_resume),
+        CHIPS_TEST(pics_in_and_out),
+        CHIPS_TEST(ioapic_in_and_out),
+        CHIPS_TEST(pit_in_and_out),
+        CHIPS_TEST(ticks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
