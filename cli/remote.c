@@ -18,6 +18,7 @@
 #include "host/ui/typist.h"
 #include "image/registry.h"
 #include "lodge/media.h"
+#include "vm/debug.h"
 
 enum { MEDIA = 16 };
 
@@ -78,9 +79,10 @@ static int do_info(struct control_call *c, struct err *e)
 {
     struct remote *r = c->ctx;
     const struct vm_config *vc = vm_config(r->vm);
-    const char *state = r->paused              ? "paused"
-                        : vm_is_running(r->vm) ? "running"
-                                               : "stopping";
+    const char *state = r->paused               ? "paused"
+                        : vm_is_running(r->vm)  ? "running"
+                        : vm_debug_holds(r->vm) ? "debugger"
+                                                : "stopping";
 
     (void)e;
     c->result = json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:I, s:s, s:o, s:o}",

@@ -3,6 +3,7 @@
 #define CLI_RUN_H
 
 #include "cli/cli.h"
+#include "cli/gdb.h"
 #include "host/net/net.h"
 #include "machine/pc.h"
 
@@ -50,6 +51,8 @@ struct run_request {
     bool no_reboot, debug_exit, test_device;
     const char *stats, *name;
     const char *display, *vnc_password; /* NULL: not given */
+    struct address gdb; /* len 0: not wanted */
+    bool gdb_wait;
     struct engine_tuning tuning;
     bool perf_map;
     unsigned verbose;

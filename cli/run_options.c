@@ -291,6 +291,27 @@ SETTER(jit_stress)
     return cli_fields(v, stress_field, &r->tuning, e);
 }
 
+static int gdb_field(void *ctx, const char *key, const char *v, struct err *e)
+{
+    REQUEST;
+
+    if (!key)
+        return gdb_address(v, &r->gdb, e);
+    if (v || strcmp(key, "wait"))
+        return err_set(e, LE_USAGE,
+                       "--gdb: '%s' is not wait, the only thing that may "
+                       "follow the port",
+                       key);
+    r->gdb_wait = true;
+    return 0;
+}
+
+SETTER(gdb)
+{
+    REQUEST;
+    return cli_fields(v, gdb_field, r, e);
+}
+
 SETTER(verbose)
 {
     REQUEST;
@@ -356,6 +377,10 @@ const struct cli_option run_options[] = {
      "port 0xf4 ends the VM: status (value << 1) | 1", set_debug_exit},
     {"test-device", 0, false, NULL,
      "ports and memory that bare-metal test kernels expect", set_test_device},
+    {"gdb", 0, false, "[ADDR:]PORT[,wait]",
+     "serve a debugger: 'target remote :PORT' in GDB; 0: any free port; wait: "
+     "the guest starts when the debugger says so",
+     set_gdb},
     {"check", 0, false, NULL,
      "--engine jit: compare all translated code with the interpreter; slow",
      set_check},

@@ -31,6 +31,7 @@ struct run {
     struct net *nets[PC_NICS];
     struct signals *signals;
     struct remote *remote;
+    struct gdb *gdb;
     const char *display; /* as given, or what is usual */
     struct ui *ui;
     int signal; /* that ended us, or 0 */
@@ -330,6 +331,8 @@ static int build(struct run *r)
         rc = remote_open(w->name, &r->remote, &r->err);
     if (rc == 0)
         rc = open_display(r);
+    if (rc == 0 && w->gdb.len)
+        rc = gdb_open(&w->gdb, w->gdb_wait, r->vm, &r->gdb, &r->err);
     if (rc == 0)
         rc = vm_start(r->vm, &r->err);
     if (rc == 0) { /* until a reset */
@@ -338,6 +341,8 @@ static int build(struct run *r)
     }
     if (rc == 0 && r->remote)
         rc = remote_start(r->remote, r->vm, pc, r->pc.serial[0], &r->err);
+    if (rc == 0 && r->gdb)
+        rc = gdb_start(r->gdb, &r->err);
     if (rc == 0)
         host_log(LOG_INFO, "started: %s", pc_boot_method(pc));
     return rc;
@@ -381,6 +386,7 @@ static void close_consoles(struct run *r)
 static void tear_down(struct run *r)
 {
     close_consoles(r);
+    gdb_close(r->gdb, NULL, 0);
     if (r->vm)
         vm_dismantle(r->vm);
     for (unsigned n = 0; n < RUN_IMAGES; n++)
@@ -401,25 +407,37 @@ static void tear_down(struct run *r)
     host_file_free((void *)(uintptr_t)r->pc.initrd.p, r->pc.initrd.n);
 }
 
-static int exit_status(struct run *r, const struct vm_outcome *o)
+static int status_of(const struct vm_outcome *o)
 {
     switch (o->end) {
     case VM_END_POWER_OFF:
     case VM_END_RESET:
     case VM_END_STOPPED: return EXIT_OK;
     case VM_END_DEBUG_EXIT: return (int)((o->value << 1 | 1) & 0xff);
+    case VM_END_TIMEOUT: return EXIT_TIMEOUT;
+    case VM_END_CRASH: return EXIT_CRASH;
+    default: return EXIT_FAILED;
+    }
+}
+
+/* Says what there is to say of it. */
+static int exit_status(struct run *r, const struct vm_outcome *o)
+{
+    int status = status_of(o);
+
+    switch (o->end) {
+    case VM_END_POWER_OFF:
+    case VM_END_RESET:
+    case VM_END_STOPPED:
+    case VM_END_DEBUG_EXIT: return status;
     case VM_END_TIMEOUT:
         err_set(&r->err, LE_STATE,
                 "the guest was still running after %llu seconds (--timeout)",
                 (unsigned long long)r->want.timeout);
-        return cli_fail(EXIT_TIMEOUT, &r->err);
-    case VM_END_CRASH:
-        err_set(&r->err, LE_STATE, "%s", o->text);
-        return cli_fail(EXIT_CRASH, &r->err);
-    default:
-        err_set(&r->err, LE_STATE, "%s", o->text);
-        return cli_fail(EXIT_FAILED, &r->err);
+        break;
+    default: err_set(&r->err, LE_STATE, "%s", o->text);
     }
+    return cli_fail(status, &r->err);
 }
 
 int verb_run(const struct verb *v, int argc, char **argv)
@@ -454,6 +472,8 @@ int verb_run(const struct verb *v, int argc, char **argv)
                 r->want.timeout ? r->want.timeout * NS_PER_SEC : UINT64_MAX,
                 &outcome);
         close_consoles(r);
+        gdb_close(r->gdb, &outcome, status_of(&outcome));
+        r->gdb = NULL;
         vm_dismantle(r->vm);
         rc = r->stats ? write_stats(r) : 0;
         tear_down(r);

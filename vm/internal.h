@@ -10,6 +10,10 @@ struct cpu_thread {
     struct host_thread *thread;
     struct host_event go; /* it sleeps here while parked */
     bool parked;          /* run_lock */
+    /* It does not run although there is no hold: for a debugger. */
+    atomic_bool frozen;
+    bool crashed; /* the debugger knows of the triple fault; now it counts */
+    struct debug_stop stop; /* the thread's, then, parked, the debugger's */
 };
 
 struct vm {
@@ -30,6 +34,7 @@ struct vm {
     void *machine;
     struct list devices;
     bool dismantled;
+    struct vm_debugger *debugger; /* NULL: none */
 
     /* Machine lock. */
     bool devices_paused;
@@ -62,6 +67,12 @@ void vcpus_destroy(struct vm *vm);
 void vcpus_raise_all(struct vm *vm, uint32_t event);
 /* Power-on state for all, then the boot hook. Lock held, no vCPU running. */
 int vcpus_boot(struct vm *vm, struct err *e);
+
+/* --- debug.c: on the vCPU's thread --- */
+/* run() returned STOP_DEBUG. */
+void debug_hit(struct vm *vm, struct cpu_thread *t);
+/* A triple fault. True: a debugger looks at it first. */
+bool debug_crashed(struct vm *vm, struct cpu_thread *t);
 
 /* --- device.c --- */
 void devices_reset(struct vm *vm);

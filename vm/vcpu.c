@@ -90,6 +90,15 @@ static void triple_fault(struct vm *vm, struct vcpu *c)
     vm_end(vm, VM_END_CRASH, 0, text);
 }
 
+static enum stop run(struct cpu_thread *t)
+{
+    if (unlikely(atomic_load(&t->frozen)))
+        return STOP_HALT;
+    if (unlikely(t->crashed))
+        return STOP_SHUTDOWN;
+    return t->vcpu.engine->run(&t->vcpu);
+}
+
 /*
  * After STOP_HALT the thread sleeps until something is raised, not until a bit
  * is set: an interrupt may wait for long at a CPU that halted with IF clear.
@@ -100,12 +109,15 @@ static void vcpu_main(void *arg)
     struct vcpu *c = &t->vcpu;
 
     while (vm_checkpoint(c->vm, t)) {
-        switch (c->engine->run(c)) {
+        switch (run(t)) {
         case STOP_HALT: host_event_wait(&c->wake, UINT64_MAX); break;
-        case STOP_SHUTDOWN: triple_fault(c->vm, c); break;
+        case STOP_SHUTDOWN:
+            if (t->crashed || !debug_crashed(c->vm, t))
+                triple_fault(c->vm, c);
+            break;
         case STOP_FAULT: vm_fail(c->vm, &c->fault); break;
-        case STOP_KICK:
-        case STOP_DEBUG: break;
+        case STOP_DEBUG: debug_hit(c->vm, t); break;
+        case STOP_KICK: break;
         }
     }
 }
@@ -211,6 +223,7 @@ static int boot_cpu(struct vm *vm, unsigned i, struct err *e)
     struct x86_state *s = vm->reset_state;
     int rc = 0;
 
+    vm->cpus[i].crashed = false;
     memset(s, 0, sizeof *s);
     x86_state_reset(s, c->model, i == 0, false);
     if (vm->machine_ops && vm->machine_ops->cpu_state)

@@ -2,6 +2,7 @@
 #include "vm/vm.h"
 
 #include "base/libc.h"
+#include "vm/debug.h"
 #include "vm/internal.h"
 
 enum { MAX_CPUS = 255, A20 = 1 << 20 };
@@ -258,6 +259,7 @@ void vm_destroy(struct vm *vm)
     if (!vm)
         return;
     vm_dismantle(vm);
+    vm_debug_close(vm);
     loop_destroy(vm->loop);
     vcpus_destroy(vm);
     if (vm->engine_open && vm->config.engine->close)

@@ -101,8 +101,10 @@ struct vcpu_debug {
     bool marked;   /* points->marks has grown */
     uint32_t held; /* enum vcpu_event that only a halted vCPU takes */
     struct debug_stop {
-        uint8_t why, kind;
-        gva_t address; /* of the point */
+        uint8_t why;
+        uint8_t kind;  /* of the point, */
+        bool hardware; /* as it was asked for */
+        gva_t address;
     } stop;
 };
 

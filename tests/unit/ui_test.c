@@ -226,7 +226,7 @@ static void vnc_addresses(void **state)
         assert_int_equal(rc, rows[i].loopback < 0 ? -LE_USAGE : 0);
         if (rc)
             continue;
-        assert_int_equal(a.loopback, rows[i].loopback);
+        assert_int_equal(a.at.loopback, rows[i].loopback);
         assert_int_equal(a.any_port, rows[i].any_port);
     }
 }

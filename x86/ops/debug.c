@@ -80,6 +80,14 @@ static gva_t in_mode(const struct cpu *c, gva_t a)
     return in_code64(c) ? a : (uint32_t)a;
 }
 
+static void meet(struct vcpu_debug *d, const struct debug_point *p)
+{
+    d->stop = (struct debug_stop){.why = DEBUG_POINT,
+                                  .kind = p->kind,
+                                  .hardware = p->hardware,
+                                  .address = p->address};
+}
+
 bool x86_debugger_at(struct cpu *c, gva_t linear)
 {
     struct vcpu_debug *d = &c->vcpu->debug;
@@ -91,7 +99,7 @@ bool x86_debugger_at(struct cpu *c, gva_t linear)
 
         if (p->kind != DEBUG_CODE || in_mode(c, p->address) != linear)
             continue;
-        d->stop = (struct debug_stop){DEBUG_POINT, DEBUG_CODE, p->address};
+        meet(d, p);
         return true;
     }
     return false;
@@ -109,7 +117,7 @@ static void debugger_data(struct cpu *c, gva_t linear, unsigned n, bool write)
             p->kind == (write ? DEBUG_READ : DEBUG_WRITE))
             continue;
         if (linear + n > at && linear < at + p->length)
-            d->stop = (struct debug_stop){DEBUG_POINT, p->kind, p->address};
+            meet(d, p);
     }
 }
 

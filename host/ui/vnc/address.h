@@ -2,14 +2,10 @@
 #ifndef HOST_UI_VNC_ADDRESS_H
 #define HOST_UI_VNC_ADDRESS_H
 
-#include <sys/socket.h>
-
-#include "base/err.h"
+#include "host/posix/address.h"
 
 struct vnc_address {
-    struct sockaddr_storage a;
-    socklen_t len;
-    bool loopback;
+    struct address at;
     bool any_port; /* the first free one from 5900 on */
 };
 

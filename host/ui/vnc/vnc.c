@@ -337,7 +337,7 @@ int vnc_check(const char *arg, const struct ui_env *env, struct err *e)
         return rc;
     if (env->password_file)
         return vnc_password(env->password_file, password, e);
-    if (!where.loopback)
+    if (!where.at.loopback)
         return err_set(e, LE_USAGE,
                        "vnc:%s: others than this host could look in; give a "
                        "password with --vnc-password FILE, or listen on "
