@@ -41,8 +41,12 @@ enum {
 #ifndef TLB_BITS /* stress builds say 0 */
 #define TLB_BITS 13
 #endif
-enum { TLB_SIZE = 1 << TLB_BITS, TLB_LISTED = 512,
-       TLB_FLUSHED = 16 };
+enum {
+    TLB_SIZE = 1 << TLB_BITS,
+    TLB_LISTED = 512,
+    TLB_FLUSHED = 64, /* Linux flushes up to 33 pages one by one */
+    TLB_LARGE_SEEN = 4096,
+};
 
 /* Matches no page address, with or without low bits for alignment. */
 #define TLB_NONE 0x800ull
@@ -209,11 +213,13 @@ struct cpu {
     uint16_t nonglobals[TLB_MODES];
     uint16_t itlb_nonglobal[ITLB_LISTED], itlb_nonglobals; /* likewise */
     struct tlb_writers writers[TLB_WRITERS];
-    uint64_t large_seen;  /* which 2 MB pieces, hashed, came of large pages */
+    /* Which large pages entries came of, hashed, by whether they have G. */
+    uint64_t large_seen[2][TLB_LARGE_SEEN / 64];
     /* Flushes so far, for what is cached by linear address elsewhere. */
     uint64_t tlb_generation; /* of any kind */
     uint64_t flushes_all, flushes_nonglobal, flushes_page;
-    gva_t flushed[TLB_FLUSHED]; /* the last pages, a ring */
+    /* The last pages, a ring; with TLB_LARGE: all of the 2 MB there. */
+    gva_t flushed[TLB_FLUSHED];
 
     struct { /* MONITOR/MWAIT */
         gpa_t address;

@@ -139,7 +139,7 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
         tlb_note_write(c, e, p->gpa & PAGE_MASK);
     if (w->size > PAGE_SIZE) {
         e->gpa |= TLB_LARGE;
-        c->large_seen |= BIT64((a >> 30) & 63);
+        tlb_note_large(c, a, w->size, w->global);
     }
 }
 
@@ -524,7 +524,7 @@ static void itlb_fill(struct cpu *c, struct itlb_entry *e, gva_t a,
     if (!w->global && c->itlb_nonglobals <= ITLB_LISTED)
         itlb_note_nonglobal(c, user, (unsigned)(e - c->itlb[user]));
     if (w->size > PAGE_SIZE)
-        c->large_seen |= BIT64((a >> 30) & 63);
+        tlb_note_large(c, a, w->size, w->global);
     e->ram = is_apic_page(c, w->gpa) ? NULL : mmu_ram(c, e->gpa, &readonly);
 }
 

@@ -195,6 +195,8 @@ void tlb_flush_page(struct cpu *c, gva_t a);
 void tlb_forget_writes(struct cpu *c, gpa_t page);
 /* e, of c's tables, has a write tag for this page. */
 void tlb_note_write(struct cpu *c, const struct tlb_entry *e, gpa_t page);
+/* An entry is made of a's page, which has so many bytes. */
+void tlb_note_large(struct cpu *c, gva_t a, uint64_t size, bool global);
 /* Its page is to be looked up again (struct stack_page). */
 void tlb_forget_stack(struct cpu *c);
 /* e is of c's tables: empty from now on; or without a write tag. */

@@ -1,5 +1,6 @@
 /* The soft TLB: filling is in mem.c, dropping is here. */
 #include "x86/mmu.h"
+#include "base/libc.h"
 
 static struct tlb_entry empty_at(size_t slot)
 {
@@ -65,7 +66,7 @@ void tlb_flush_all(struct cpu *c)
     for (unsigned m = 0; m < tables; m++)
         for (unsigned n = 0; n < TLB_SIZE; n++)
             c->tlbs[m][n] = empty_at(n);
-    c->large_seen = 0;
+    memset(c->large_seen, 0, sizeof c->large_seen);
     for (unsigned m = 0; m < TLB_MODES; m++)
         c->nonglobals[m] = 0;
     c->window.size = 0;
@@ -92,49 +93,84 @@ void tlb_flush_nonglobal(struct cpu *c)
                 drop_nonglobal(c, &c->tlbs[m][n]);
         c->nonglobals[m] = 0;
     }
+    memset(c->large_seen[false], 0, sizeof c->large_seen[false]);
     c->flushes_nonglobal++;
     itlb_flush(c, true);
 }
 
+/* --- large pages --- */
+
 /*
- * A large page is cached as the 4 KB pieces that were touched, and INVLPG of
- * any of its addresses drops them all.
+ * They are cached as the 4 KB pieces that were touched, and INVLPG of any of
+ * their addresses drops all of them. What is larger than 2 MB is rare enough
+ * to be taken for 1 GB.
  */
-static void flush_large(struct cpu *c, gva_t a)
+enum { SHIFT_2M = 21, SHIFT_1G = 30 };
+
+static unsigned large_bit(gva_t a, unsigned shift)
 {
-    for (unsigned m = 0; m < TLB_MODES; m++)
-        for (unsigned n = 0; n < TLB_SIZE; n++) {
-            struct tlb_entry *e = &c->tlbs[m][n];
-            /* 1 GB pages are rare enough to be dropped for any neighbour. */
-            if ((e->gpa & TLB_LARGE) && !((e->read ^ a) >> 30))
-                tlb_drop_entry(c, e);
-        }
+    return (unsigned)((a >> shift) * 0x9e3779b97f4a7c15ull >> shift) %
+           TLB_LARGE_SEEN;
 }
 
-static inline uint64_t large_bit(gva_t a)
+void tlb_note_large(struct cpu *c, gva_t a, uint64_t size, bool global)
 {
-    return BIT64((a >> 30) & 63);
+    unsigned n = large_bit(a, size > BIT64(SHIFT_2M) ? SHIFT_1G : SHIFT_2M);
+
+    c->large_seen[global][n / 64] |= BIT64(n % 64);
+}
+
+static bool is_large(const struct cpu *c, gva_t a, unsigned shift)
+{
+    unsigned n = large_bit(a, shift);
+
+    return (c->large_seen[false][n / 64] | c->large_seen[true][n / 64]) >>
+               n % 64 &
+           1;
+}
+
+static void flush_large(struct cpu *c, gva_t a, unsigned shift)
+{
+    uint64_t first = a >> shift << shift >> PAGE_SHIFT;
+    uint64_t pieces = BIT64(shift - PAGE_SHIFT);
+
+    for (unsigned m = 0; m < TLB_MODES; m++)
+        for (uint64_t n = 0; n < MIN(pieces, (uint64_t)TLB_SIZE); n++) {
+            struct tlb_entry *e = &c->tlbs[m][(first + n) & (TLB_SIZE - 1)];
+
+            if ((e->gpa & TLB_LARGE) && !((e->read ^ a) >> shift))
+                tlb_drop_entry(c, e);
+        }
+    for (unsigned n = 0; n < 2 * ITLB_SIZE; n++)
+        if (!((c->itlb[n / ITLB_SIZE][n % ITLB_SIZE].tag ^ a) >> shift))
+            itlb_drop(c, n, false);
+}
+
+static void note_flush(struct cpu *c, gva_t a)
+{
+    c->flushed[c->flushes_page++ % TLB_FLUSHED] = a;
 }
 
 void tlb_flush_page(struct cpu *c, gva_t a)
 {
     tlb_forget_stack(c);
+    c->tlb_generation++;
+    c->stats.tlb_flushes++;
     for (unsigned m = 0; m < TLB_MODES; m++) {
         struct tlb_entry *e = &c->tlbs[m][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
 
         if (e->read == (a & PAGE_MASK) || e->write == (a & PAGE_MASK))
             tlb_drop_entry(c, e);
     }
-    c->flushed[c->flushes_page++ % TLB_FLUSHED] = a & PAGE_MASK;
-    if (c->large_seen & large_bit(a)) {
-        flush_large(c, a);
-        /* Code may lie anywhere in the large page. */
-        c->flushes_all++;
-        itlb_flush(c, false);
-        return;
+    note_flush(c, a & PAGE_MASK);
+    if (is_large(c, a, SHIFT_2M)) {
+        flush_large(c, a, SHIFT_2M);
+        note_flush(c, (a & PAGE_MASK) | TLB_LARGE);
     }
-    c->tlb_generation++;
-    c->stats.tlb_flushes++;
+    if (is_large(c, a, SHIFT_1G)) {
+        flush_large(c, a, SHIFT_1G);
+        c->flushes_all++;
+    }
     for (unsigned m = 0; m < 2; m++) {
         struct itlb_entry *e = &c->itlb[m][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
 

@@ -173,6 +173,7 @@ static struct block **bucket(struct interp_cpu *e, gpa_t gpa, uint32_t mode)
 void block_flush(struct interp_cpu *e)
 {
     e->used = 0;
+    e->flushes++;
     e->running = NULL;
     memset(e->hash, 0, sizeof e->hash);
     memset(e->jump, 0, sizeof e->jump);
@@ -299,17 +300,6 @@ static bool within_limit(const struct cpu *c, uint64_t bytes)
 
     return (c->mode_key & (MODE_CODE64 | MODE_FLAT)) ||
            (rip <= limit && limit - rip >= bytes - 1);
-}
-
-struct block *block_recent(struct cpu *c)
-{
-    gva_t linear = x86_fetch_address(c, c->s.rip);
-    const struct jump *j = jump_at(c, linear);
-
-    if (!jump_hits(c, j, linear, c->mode_key) ||
-        !within_limit(c, j->block->len))
-        return NULL;
-    return j->block;
 }
 
 static struct block *find(struct cpu *c, gva_t linear, uint32_t mode)

@@ -26,18 +26,20 @@ enum {
 #define MODE_SINGLE (1u << 31)
 
 struct block {
-    struct block *next; /* in its hash bucket */
-    gpa_t gpa;          /* of the first byte */
-    gpa_t gpa2;         /* of the second page, when the last instruction
-                           crosses into one; else NO_PAGE */
-    struct code_page *page, *page2; /* page NULL: not RAM, never kept */
-    uint32_t generation, generation2;
+    struct block *next;     /* in its hash bucket */
+    gpa_t gpa;              /* of the first byte */
+    struct code_page *page; /* NULL: not RAM, never kept */
+    uint32_t generation;
     uint32_t mode;
     uint16_t n;        /* instructions */
     uint16_t len;      /* bytes */
     bool marked;       /* looks for a debugger's points on its way */
     uint8_t heat;      /* the jit counts runs here, */
     uint64_t heat_rip; /* at this address */
+    gpa_t gpa2;        /* of the second page, when the last instruction
+                          crosses into one; else NO_PAGE */
+    struct code_page *page2;
+    uint32_t generation2;
     struct insn insn[];
 };
 #define NO_PAGE (~0ull)
@@ -57,6 +59,7 @@ struct interp_cpu {
     struct block *running;
     uint8_t *arena;
     size_t used;
+    uint64_t flushes; /* so often all blocks went */
     struct block *hash[BLOCK_HASH];
     struct jump jump[BLOCK_JUMPS];
 };
@@ -77,8 +80,6 @@ struct block *block_find(struct cpu *c, bool single);
  * NULL otherwise. Raises nothing.
  */
 struct block *block_beside(struct cpu *c, const struct block *b, gpa_t gpa);
-/* The block at s.rip if it was found lately; else NULL. */
-struct block *block_recent(struct cpu *c);
 void block_flush(struct interp_cpu *e);
 
 /* What bytes are decoded as in this mode. */

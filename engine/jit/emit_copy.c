@@ -100,20 +100,31 @@ static const struct {
     {op_leave, 1 << RSP | 1 << RBP},
 };
 
-uint32_t written_gprs(const struct insn *i)
+/* Of a row: those of its operands apart. */
+static uint32_t unnamed_gprs(const struct opcode *row)
+{
+    for (unsigned n = 0; n < ARRAY_LEN(implicit); n++)
+        if (implicit[n].body == row->body)
+            return implicit[n].gprs;
+    return (row->props & OP_COPY) || row->body == op_nop ||
+                   row->body == op_lea || row->body == op_jcc
+               ? 0
+               : ALL_GPRS;
+}
+
+void jit_know_rows(struct jit *j)
+{
+    for (unsigned n = 0; n < opcode_count; n++)
+        j->unnamed_gprs[n] = unnamed_gprs(&opcode_table[n]);
+}
+
+uint32_t written_gprs(const struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
-    bool known = (row->props & OP_COPY) || row->body == op_nop ||
-                 row->body == op_lea || row->body == op_jcc;
-    uint32_t mask = 0;
+    uint32_t mask = t->j->unnamed_gprs[i->op];
 
-    for (unsigned n = 0; n < ARRAY_LEN(implicit); n++)
-        if (implicit[n].body == row->body) {
-            mask |= implicit[n].gprs;
-            known = true;
-        }
-    if (!known)
-        return ~0u;
+    if (mask == ALL_GPRS)
+        return mask;
     for (unsigned k = 0; k < 4; k++)
         if (i->opnd[k].kind == OPND_GPR && writes_operand(row, k))
             mask |= 1u << (i->opnd[k].reg >= 0x10 ? i->opnd[k].reg & 3

@@ -68,7 +68,7 @@ static const struct insn *last_writer(const struct trans *t, unsigned k,
                                       unsigned reg)
 {
     while (k-- > 0)
-        if (written_gprs(&t->insn[k]) >> reg & 1)
+        if (written_gprs(t, &t->insn[k]) >> reg & 1)
             return &t->insn[k];
     return NULL;
 }
@@ -220,7 +220,7 @@ void group_after(struct trans *t, const struct insn *i)
 {
     struct access a;
     int32_t by;
-    uint32_t written = written_gprs(i);
+    uint32_t written = written_gprs(t, i);
     unsigned reg;
 
     if (stack_access(t, i, &a, &by)) {
@@ -332,13 +332,13 @@ static bool plan_group(const struct trans *t, const struct access *first,
             break;
         }
         if (g->base == RSP && g->asize != t->stack &&
-            written_gprs(i) >> RSP & 1)
+            written_gprs(t, i) >> RSP & 1)
             break;
         if (moves)
             move_group(g, RSP, moves);
         if (!moves && moves_register(t, i, &reg, &by))
             move_group(g, reg, by);
-        else if (depends(g, written_gprs(i) & ~(moves ? 1u << RSP : 0)))
+        else if (depends(g, written_gprs(t, i) & ~(moves ? 1u << RSP : 0)))
             break;
     }
     g->moved = 0;

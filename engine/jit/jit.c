@@ -77,6 +77,7 @@ static int jit_open(struct vm *vm, struct err *e)
     }
     open_code(j);
     jit_host_features(&j->host);
+    jit_know_rows(j);
     tune(j);
     if (j->tuning->check && check_open(j, e) < 0) {
         jit_free(j);
@@ -335,6 +336,7 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
     }
     if ((is_cold(j, ib) && !(mode & MODE_ALONE)) || !may_translate(j, ib)) {
         if (is_cold(j, ib)) {
+            jit_set_cold(j, x86_fetch_address(c, c->s.rip), ib);
             ib->heat++;
             j->stats.cold++;
         } else {
@@ -367,6 +369,15 @@ static void forget_local(struct jit_cpu *j)
     j->nlocal = 0;
 }
 
+static void forget_flushed(struct jit_cpu *j, gva_t a)
+{
+    enum { PIECES = 512 };
+    gva_t page = a & TLB_LARGE ? a & -(gva_t)(PIECES * PAGE_SIZE) : a;
+
+    for (unsigned n = 0; n < (a & TLB_LARGE ? PIECES : 1); n++)
+        j->maps[jit_map_slot(page + n * PAGE_SIZE)] = 0;
+}
+
 /* After TLB flushes: the same for maps[], no more than they ask for. */
 static void follow_flushes(struct jit_cpu *j)
 {
@@ -381,7 +392,7 @@ static void follow_flushes(struct jit_cpu *j)
         if (j->maps_nonglobal != c->flushes_nonglobal)
             forget_local(j);
         while (j->maps_page != c->flushes_page)
-            j->maps[jit_map_slot(c->flushed[j->maps_page++ % TLB_FLUSHED])] = 0;
+            forget_flushed(j, c->flushed[j->maps_page++ % TLB_FLUSHED]);
     }
     j->maps_all = c->flushes_all;
     j->maps_nonglobal = c->flushes_nonglobal;
@@ -451,11 +462,11 @@ static struct jit_block *check_second(struct jit_cpu *j, struct jit_block *b,
     return NULL;
 }
 
-/* Run so far too seldom to have been translated: no need to look. */
-static bool run_if_cold(struct jit_cpu *j)
+/* Run so far too seldom to have been translated: no need to search. */
+static bool run_if_cold(struct jit_cpu *j, gva_t linear, gpa_t gpa)
 {
     struct cpu *c = &j->ic.cpu;
-    struct block *b = block_recent(c);
+    struct block *b = jit_cold(j, linear, gpa);
 
     if (!b || b->heat_rip != c->s.rip || !is_cold(j, b))
         return false;
@@ -492,8 +503,6 @@ static struct jit_block *lookup(struct jit_cpu *j)
     link = __atomic_load_n(&j->exit_link, __ATOMIC_RELAXED);
     if (link && link->alone && link->target == c->s.rip)
         mode |= MODE_ALONE;
-    else if (run_if_cold(j))
-        return NULL;
     if (!in_code64(c) && c->s.rip > c->s.seg[CS].limit)
         x86_raise_gp0(c);
     gpa = mem_fetch_page(c, linear, &page);
@@ -502,6 +511,9 @@ static struct jit_block *lookup(struct jit_cpu *j)
     b = find_recent(j, mode, gpa);
     if (b)
         return b;
+    if (!(mode & MODE_ALONE) &&
+        run_if_cold(j, linear, gpa | (linear & ~PAGE_MASK)))
+        return NULL;
     j->stats.lookups++;
     host_mutex_lock(&j->jit->lock);
     b = jit_search(j->jit, gpa | (linear & ~PAGE_MASK), c->s.rip, mode,

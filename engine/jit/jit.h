@@ -52,6 +52,8 @@ enum {
     JIT_ROWS = 4096, /* of the opcode table, at most */
 };
 
+#define ALL_GPRS (~0u)
+
 struct jit_block;
 
 /* A direct branch out of a block: patched to go straight to its target. */
@@ -75,21 +77,22 @@ struct jit_page {
 };
 
 struct jit_block {
+    /* Who looks for a block reads these: one cache line. */
     struct jit_block *hash_next;
-    /* Where its instruction crosses into another page there are two. */
-    struct jit_page pages[2];
-    unsigned npages;
     gpa_t gpa;
-    uint64_t rip, cs;         /* cs: see jit_cs() */
-    uint32_t mode, map_id[2]; /* by page */
-    const uint8_t *code;      /* rx: entry when the first page is known to be
-                                 mapped so */
-    const uint8_t *checked;   /* rx: entry that checks it */
-    const uint8_t *indirect;  /* rx: entry that checks S0, too: is it rip? */
+    uint64_t rip, cs; /* cs: see jit_cs() */
+    uint32_t mode;
+    bool dead;
+    uint8_t npages;      /* two where its instruction crosses into another */
+    uint32_t map_id[2];  /* by page */
+    const uint8_t *code; /* rx: entry when the first page is known to be
+                            mapped so */
+    struct jit_page pages[2];
+    const uint8_t *checked;  /* rx: entry that checks it */
+    const uint8_t *indirect; /* rx: entry that checks S0, too: is it rip? */
     struct jit_link *incoming;
     struct jit_link out[2];
     struct jit_link *more; /* out of groups that did not fit */
-    bool dead;
 };
 
 /* An instruction that may need its body or a slow memory path. */
@@ -170,11 +173,14 @@ struct jit_cpu {
     uint32_t table_mode[JIT_TABLES]; /* whose targets each table has */
     bool half_used[JIT_TABLES][2];
     const uint8_t *targets[JIT_TABLES][JIT_TARGETS];
-    /* Not ALONE; may be dead. Most lookups need not go to the block. */
+    /* What was run at an address lately. Most lookups need not go further. */
     struct recent_block {
         gva_t linear;
-        struct jit_block *block;
+        uintptr_t
+            block; /* a jit_block, not ALONE, maybe dead; or, with RECENT_COLD
+                      added, a struct block that is too cold for one */
     } recent[JIT_RECENT];
+    uint64_t cold_flushes; /* of ic's blocks, that recent[] has followed */
 };
 
 static inline struct jit_cpu *jit_of(struct cpu *c)
@@ -247,6 +253,8 @@ struct jit {
     uint8_t heat; /* JIT_HEAT; tests may have everything translated at once */
     bool avx512;  /* the host's vector registers are 32 ZMM, with opmasks */
     struct check *check; /* lock step: check.h; or NULL */
+    /* By opcode row: GPRs that it changes without naming them. */
+    uint32_t unnamed_gprs[JIT_ROWS];
     const struct engine_tuning *tuning;
     size_t meta_size;
     _Atomic bool stop_world;
@@ -267,6 +275,9 @@ static inline int host_of(unsigned guest)
 
 /* --- thunks.c --- */
 void jit_emit_thunks(struct jit *j);
+
+/* --- emit_copy.c --- */
+void jit_know_rows(struct jit *j);
 
 /* --- cache.c: lock held --- */
 struct jit_block *jit_search(struct jit *j, gpa_t gpa, uint64_t rip,
@@ -342,6 +353,11 @@ void jit_forget_target(struct jit_cpu *c, const struct jit_block *b);
 const uint8_t *jit_target(struct jit_cpu *c, uint32_t mode, uint64_t rip);
 /* A block that ran at rip lately, if it is still to be found here, or NULL. */
 struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip);
+/* b runs at a, and is too cold to be translated. */
+void jit_set_cold(struct jit_cpu *c, gva_t a, struct block *b);
+/* That block, if a is mapped to gpa and b still what the CPU would run there.
+ */
+struct block *jit_cold(struct jit_cpu *c, gva_t a, gpa_t gpa);
 /* Makes translated code leave, soon; any thread. And the end of that. */
 void jit_interrupt(struct jit_cpu *c);
 void jit_uninterrupt(struct jit_cpu *c);

@@ -9,6 +9,9 @@
 /* No mode: MODE_ALONE is never alone. */
 #define NO_MODE MODE_ALONE
 
+/* In recent_block.block, whose pointers are aligned. */
+#define RECENT_COLD ((uintptr_t)1)
+
 enum { ODD = JIT_TABLES - 1, OTHERS = ODD - 1 };
 
 /*
@@ -93,7 +96,7 @@ void jit_set_target(struct jit_cpu *c, struct jit_block *b)
     gva_t a = linear_of(b);
     unsigned slot = slot_of(a), table = jit_table(b->mode);
 
-    c->recent[recent_slot(a)] = (struct recent_block){a, b};
+    c->recent[recent_slot(a)] = (struct recent_block){a, (uintptr_t)b};
     if (!slot) /* where a poll goes */
         return;
     c->half_used[table][half_of(a)] = true;
@@ -126,10 +129,37 @@ struct jit_block *jit_recent(struct jit_cpu *c, uint32_t mode, uint64_t rip)
     uint64_t cs = jit_cs(&c->ic.cpu);
     gva_t a = jit_linear(mode, cs, rip);
     const struct recent_block *r = &c->recent[recent_slot(a)];
-    struct jit_block *b = r->block;
+    const struct jit_block *b = (const void *)r->block;
 
-    return r->linear == a && b && !b->dead && b->rip == rip &&
-                   b->mode == mode && b->cs == cs
+    if (r->linear != a || !b || r->block & RECENT_COLD)
+        return NULL;
+    return !b->dead && b->rip == rip && b->mode == mode && b->cs == cs
+               ? (void *)r->block
+               : NULL;
+}
+
+void jit_set_cold(struct jit_cpu *c, gva_t a, struct block *b)
+{
+    /* Where CS has a limit, it is for block_find() to look at. */
+    if (b->page && (b->mode & (MODE_CODE64 | MODE_FLAT)))
+        c->recent[recent_slot(a)] =
+            (struct recent_block){a, (uintptr_t)b + RECENT_COLD};
+}
+
+struct block *jit_cold(struct jit_cpu *c, gva_t a, gpa_t gpa)
+{
+    const struct recent_block *r = &c->recent[recent_slot(a)];
+    struct block *b;
+
+    if (unlikely(c->cold_flushes != c->ic.flushes)) {
+        memset(c->recent, 0, sizeof c->recent);
+        c->cold_flushes = c->ic.flushes;
+    }
+    if (r->linear != a || !(r->block & RECENT_COLD))
+        return NULL;
+    b = (void *)(r->block - RECENT_COLD);
+    return b->gpa == gpa && b->mode == c->ic.cpu.mode_key &&
+                   b->gpa2 == NO_PAGE && block_is_fresh(b)
                ? b
                : NULL;
 }

@@ -310,8 +310,8 @@ int memory_operand(const struct insn *i); /* its index, or -1 */
 /* Under an opmask: an access that the mask stops does not fault. */
 bool is_masked(const struct insn *i);
 bool writes_operand(const struct opcode *row, unsigned k);
-/* GPRs that an instruction of these changes, as a mask. */
-uint32_t written_gprs(const struct insn *i);
+/* GPRs that an instruction changes, as a mask; ALL_GPRS: any, maybe. */
+uint32_t written_gprs(const struct trans *t, const struct insn *i);
 /* The access of n bytes at SS:reg + disp. */
 struct access at_stack(const struct trans *t, const struct insn *i,
                        unsigned reg, int32_t disp, unsigned n);
