@@ -9,7 +9,7 @@ zlib1g-dev libzstd-dev liblzma-dev liblz4-dev libbz2-dev liburing-dev
 libjansson-dev libpng-dev libncurses-dev libvncserver-dev libslirp-dev"
 guest="busybox-static cpio xz-utils gzip seabios ovmf"
 test="libcmocka-dev libzydis-dev qemu-system-x86 qemu-utils cpio busybox-static
-gcc-multilib libc6-dev-i386 kmod"
+gcc-multilib libc6-dev-i386 kmod gdb"
 debian="mmdebstrap e2fsprogs"
 pc="xorriso ipxe-qemu grub-common grub-pc-bin mmdebstrap arch-test e2fsprogs fdisk dosfstools mtools openssh-client"
 fuzz="clang libclang-rt-dev"
