@@ -241,6 +241,38 @@ int kvm_set_msrs(struct kvm_cpu *c, const struct x86_state *s)
     return move_rows(c, &copy, true, clocks, ARRAY_LEN(clocks));
 }
 
+/* --- the guest sets its TSC --- */
+
+/* KVM leaves a TSC deadline where it was on the host's clock; written anew, it
+   is looked at again. */
+static void rearm_deadline(struct kvm_cpu *c)
+{
+    uint64_t deadline;
+
+    if (c->vm->host.tsc_deadline &&
+        !kvm_get_msr(c, MSR_TSC_DEADLINE, &deadline) && deadline)
+        kvm_set_msr(c, MSR_TSC_DEADLINE, deadline);
+}
+
+/* As KVM would, IA32_TSC_ADJUST along with IA32_TSC. */
+static bool write_tsc(struct kvm_cpu *c, uint32_t msr, uint64_t v)
+{
+    bool adjusts = feature_has(&c->v->model->features, FEAT_TSC_ADJUST);
+    uint64_t offset, was, adjust = 0;
+    struct kvm_device_attr attr = tsc_attr(&offset);
+
+    if ((msr == MSR_TSC_ADJUST && !adjusts) || kvm_get_msr(c, msr, &was) ||
+        (adjusts && kvm_get_msr(c, MSR_TSC_ADJUST, &adjust)) ||
+        kvm_do(c->fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
+        return false;
+    offset += v - was;
+    if (kvm_do(c->fd, KVM_SET_DEVICE_ATTR, &attr) < 0 ||
+        (adjusts && kvm_set_msr(c, MSR_TSC_ADJUST, adjust + v - was)))
+        return false;
+    rearm_deadline(c);
+    return true;
+}
+
 /* --- what guests may not --- */
 
 /* First and how many. Performance counters (Intel's, AMD's), branch records,
@@ -253,18 +285,35 @@ static const struct {
     {0x680, 32}, {0x6c0, 32}, {0xc0010000, 8}, {0xc0010200, 12},
 };
 
+/* IA32_TSC and IA32_TSC_ADJUST are ours to write. */
+static void keep_tsc(struct kvm_msr_filter *f, unsigned at, uint8_t *none)
+{
+    static const uint32_t ours[] = {MSR_TSC, MSR_TSC_ADJUST};
+
+    _Static_assert(ARRAY_LEN(hidden) + ARRAY_LEN(ours) <=
+                       KVM_MSR_FILTER_MAX_RANGES,
+                   "ranges");
+    for (unsigned n = 0; n < ARRAY_LEN(ours); n++)
+        f->ranges[at + n] =
+            (struct kvm_msr_filter_range){.flags = KVM_MSR_FILTER_WRITE,
+                                          .base = ours[n],
+                                          .nmsrs = 1,
+                                          .bitmap = none};
+}
+
 static int set_filter(struct kvm_vm *k)
 {
     static uint8_t none[8]; /* a clear bit forbids */
     struct kvm_msr_filter f = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
 
-    _Static_assert(ARRAY_LEN(hidden) <= KVM_MSR_FILTER_MAX_RANGES, "ranges");
     for (unsigned n = 0; n < ARRAY_LEN(hidden); n++)
         f.ranges[n] = (struct kvm_msr_filter_range){
             .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
             .base = hidden[n].first,
             .nmsrs = hidden[n].n,
             .bitmap = none};
+    if (k->host.tsc_attr && k->host.msr_exits)
+        keep_tsc(&f, ARRAY_LEN(hidden), none);
     return kvm_do(k->fd, KVM_X86_SET_MSR_FILTER, &f);
 }
 
@@ -291,8 +340,12 @@ void kvm_msr_exit(struct kvm_cpu *c)
     struct kvm_run *r = c->run;
     bool write = r->exit_reason == KVM_EXIT_X86_WRMSR;
 
+    c->unfinished = true;
+    r->msr.error = 0;
+    if (write && (r->msr.index == MSR_TSC || r->msr.index == MSR_TSC_ADJUST) &&
+        write_tsc(c, r->msr.index, r->msr.data))
+        return;
     log_guest(&c->log, "CPU %u: %s of MSR %#x, which is not there", c->v->id,
               write ? "write" : "read", r->msr.index);
     r->msr.error = 1;
-    c->unfinished = true;
 }

@@ -166,6 +166,7 @@ static int look(struct kvm_host *h, struct err *e)
 #ifdef KVM_CAP_SREGS2
     h->sregs2 = extension(h->fd, KVM_CAP_SREGS2) > 0;
 #endif
+    h->tsc_attr = extension(h->fd, KVM_CAP_VCPU_ATTRIBUTES) > 0;
     h->msr_exits = extension(h->fd, KVM_CAP_X86_USER_SPACE_MSR) > 0;
     h->msr_filter = extension(h->fd, KVM_CAP_X86_MSR_FILTER) > 0;
     h->stats = extension(h->fd, KVM_CAP_BINARY_STATS_FD) > 0;
