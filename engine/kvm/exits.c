@@ -99,8 +99,8 @@ static bool memory_moved(const struct kvm_cpu *c)
  */
 static bool raise_ud_outside(struct kvm_cpu *c)
 {
+    enum { EXC_UD = 6 };
     struct kvm_translation at = {0};
-    struct kvm_vcpu_events ev;
     struct kvm_sregs sregs;
     struct kvm_regs regs;
     struct window w;
@@ -111,13 +111,9 @@ static bool raise_ud_outside(struct kvm_cpu *c)
         return false;
     at.linear_address = sregs.cs.base + regs.rip;
     if (kvm_do(c->fd, KVM_TRANSLATE, &at) < 0 || !at.valid ||
-        space_window(c->v->mem, at.physical_address, &w) ||
-        kvm_do(c->fd, KVM_GET_VCPU_EVENTS, &ev) < 0)
+        space_window(c->v->mem, at.physical_address, &w))
         return false;
-    ev.exception.injected = 1;
-    ev.exception.nr = 6;
-    ev.exception.has_error_code = 0;
-    return kvm_do(c->fd, KVM_SET_VCPU_EVENTS, &ev) == 0;
+    return kvm_raise(c, EXC_UD);
 }
 
 static enum stop internal_error(struct kvm_cpu *c)
@@ -177,6 +173,7 @@ static bool serve(struct kvm_cpu *c, enum kvm_exit_kind *kind)
         hyperv(c);
         return true;
     case KVM_EXIT_INTR: *kind = KVM_EX_KICK; return true;
+    case KVM_EXIT_DEBUG: *kind = KVM_EX_OTHER; return kvm_debug_exit(c);
     case KVM_EXIT_INTERNAL_ERROR:
         *kind = KVM_EX_OTHER;
         return memory_moved(c) || raise_ud_outside(c);

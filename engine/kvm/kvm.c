@@ -107,4 +107,6 @@ const struct engine_ops engine_kvm = {
     .stats = kvm_stats,
     .get = kvm_get,
     .set = kvm_set,
+    .debug = kvm_debug,
+    .debug_check = kvm_debug_check,
 };

@@ -7,6 +7,7 @@
  *   memory.c    windows to memory slots, dirty pages
  *   vcpu.c      the run loop
  *   exits.c     what stops a vCPU
+ *   debug.c     what a debugger waits for
  *   stats.c     counters
  *   irqchip.c   local APICs, messages
  *   chips.c     8259s, IOAPIC and 8254 that are the kernel's
@@ -54,6 +55,12 @@ struct kvm_slot {
 /* Entries of the routing table for level-triggered messages. */
 enum { KVM_LEVEL_ROUTES = 64 };
 
+/* An INT3 of a debugger's: debug.c. */
+struct kvm_patch {
+    gpa_t at;
+    uint8_t was;
+};
+
 struct kvm_vm {
     struct vm *vm;
     struct kvm_host host;
@@ -65,6 +72,10 @@ struct kvm_vm {
     struct kvm_slot *slots;          /* host.max_slots */
     _Atomic unsigned map_generation; /* counts changes of memory */
     _Atomic bool logging;            /* of some slot's pages */
+
+    /* No vCPU runs. */
+    struct kvm_patch patch[DEBUG_POINTS];
+    unsigned patches;
 
     /* The machine lock. */
     struct kvm_routes *routes;            /* route.c */
@@ -95,6 +106,7 @@ struct kvm_cpu {
     bool unfinished;         /* an access is finished by the next KVM_RUN */
     bool injected;           /* a vector was given since the last exit */
     unsigned map_generation; /* of memory, when it went in */
+    uint32_t held;           /* enum vcpu_event that wait for a debugger */
     struct ratelimit log;
     uint64_t exits[KVM_EX_COUNT], exit_ns[KVM_EX_COUNT];
     uint64_t start_ns, start_cpu_ns; /* see kvm_note_start() */
@@ -140,6 +152,14 @@ void kvm_kick(struct vcpu *v);
 bool kvm_exit(struct kvm_cpu *c, enum stop *stop);
 /* Ends run() with a sentence. */
 enum stop kvm_fault(struct kvm_cpu *c, const char *format, ...) PRINTF(2, 3);
+
+/* --- debug.c --- */
+int kvm_debug(struct vcpu *v, struct err *e);
+int kvm_debug_check(struct vm *vm, const struct debug_points *p, struct err *e);
+/* KVM_EXIT_DEBUG. True: the guest's own, which it now gets; false: stop. */
+bool kvm_debug_exit(struct kvm_cpu *c);
+/* The guest gets an exception that has no error code. */
+bool kvm_raise(struct kvm_cpu *c, unsigned vector);
 
 /* --- stats.c --- */
 /* Before the first instruction: the time since the engine was opened, and what

@@ -144,7 +144,7 @@ enum stop kvm_run(struct vcpu *v)
         int error;
 
         set_immediate_exit(c, false);
-        events = atomic_load(&v->events);
+        events = atomic_load(&v->events) & ~c->held;
         if (events & VCPU_KICK) {
             if (!c->unfinished)
                 return STOP_KICK;

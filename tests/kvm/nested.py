@@ -140,6 +140,13 @@ class Job:
         return text.replace('RUN', self.command(lodge, self.engine, path_of))
 
 
+class Program(Job):
+    """A program of the build's, not a guest."""
+
+    def shell(self, lodge, path_of):
+        return path_of(self.files[0])
+
+
 # --- what is run ---
 
 
@@ -327,6 +334,19 @@ def screen_jobs(args):
                 'done; LODGE stop -f kvm-screen; wait')]
 
 
+def debugger_jobs(args):
+    """What a debugger asks of all engines, of this one, too."""
+    program = os.path.join(args.kernels, '..', 'unit', 'debugger_test')
+
+    def check(status, text):
+        if status or text.count('\nkvm\n') < 2:
+            return f'status {status}: {text[-2500:]}'
+        return None
+
+    return [Program('debugger', [], check, [program])] if os.path.exists(
+        program) else []
+
+
 def engine_jobs(args):
     """Where kvm is in full, auto takes it."""
     kernel = os.path.join(args.kernels, 'faults.elf')
@@ -360,7 +380,7 @@ SHADOW = {'strict', 'modes', 'paging32'}
 SHADOW_PAGING = ['rmmod kvm_amd', 'insmod /lib/modules/kvm-amd.ko npt=0']
 TESTS = {
     'guests': [engine_jobs, linux_jobs, kernel_jobs, bios_jobs, screen_jobs,
-               tick_jobs],
+               tick_jobs, debugger_jobs],
     'more': [disk_jobs, other_jobs],
 }
 
@@ -391,7 +411,9 @@ def initramfs(args, jobs):
     a = Archive()
     program = stripped(args.lodge, args.tmp)
     a.add_file('lodge/lodge', program)
-    for lib in libraries(args.lodge):
+    programs = [args.lodge] + [j.files[0] for j in jobs
+                               if isinstance(j, Program)]
+    for lib in sorted({lib for p in programs for lib in libraries(p)}):
         a.add_file(lib.lstrip('/'), lib)
     for f in FIRMWARE:
         if os.path.exists(f):

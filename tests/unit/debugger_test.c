@@ -13,6 +13,11 @@
 #include "../isa/jit_cases.h"
 #include "engine/interp/interp.h"
 #include "engine/jit/jit.h"
+#ifdef HAVE_KVM
+#include <cpuid.h>
+
+#include "engine/kvm/kvm.h"
+#endif
 #include "vm/vm.h"
 
 enum { VECTOR_DB = 1, VECTOR_BP = 3, VECTOR_UD = 6, VECTOR_TIMER = 0x20 };
@@ -27,6 +32,22 @@ static struct {
     struct x86_state state;
     struct debug_points points;
 } t;
+
+static bool is_kvm(void)
+{
+    return t.engine->native;
+}
+
+static void make_model(void)
+{
+    struct cpu_host host = {0};
+    struct err e;
+
+    cpu_host_features(&host.usable);
+    if (t.engine->host_cpu)
+        assert_int_equal(t.engine->host_cpu(&host, &e), 0);
+    assert_int_equal(cpu_model_make_for(&t.model, "host", &host, 1, &e), 0);
+}
 
 static void set_up(const struct engine_ops *engine, uint32_t stress,
                    enum case_mode mode)
@@ -43,10 +64,7 @@ static void set_up(const struct engine_ops *engine, uint32_t stress,
 
     memset(&t, 0, sizeof t);
     t.engine = engine;
-    cpu_host_features(&t.model.features);
-    t.model.linear_bits = 48;
-    t.model.phys_bits = 40;
-    t.model.xcr0_mask = 7;
+    make_model();
     assert_int_equal(vm_create(&config, &t.vm, &e), 0);
     t.v = vm_vcpu(t.vm, 0);
     t.ram = vm_ram(t.vm);
@@ -80,7 +98,10 @@ static void point(enum debug_kind kind, gva_t a, uint32_t length)
     uint64_t *word = &p->marks[(a & ~PAGE_MASK) / 64], bit = 1ull << a % 64;
 
     p->point[p->n++] =
-        (struct debug_point){.address = a, .length = length, .kind = kind};
+        (struct debug_point){.address = a,
+                             .gpa = a < RAM_SIZE ? a : DEBUG_UNMAPPED,
+                             .length = length,
+                             .kind = kind};
     p->data += kind != DEBUG_CODE;
     t.v->debug.marked = kind == DEBUG_CODE && !(*word & bit);
     if (kind == DEBUG_CODE)
@@ -95,6 +116,34 @@ static void no_points(void)
     t.engine->debug(t.v, NULL);
 }
 
+/* KVM keeps a halted vCPU, so that somebody must look in. */
+static void look_in(void *arg)
+{
+    atomic_bool *done = arg;
+    struct host_event never;
+
+    host_event_init(&never);
+    while (!host_event_wait(&never, host_now() + NS_PER_SEC / 20) && !*done)
+        vcpu_raise(t.v, VCPU_KICK);
+    host_event_destroy(&never);
+}
+
+static enum stop run_kvm(void)
+{
+    atomic_bool done = false;
+    struct host_thread *looker = host_thread_start("looker", look_in, &done);
+    enum stop stop;
+
+    do {
+        stop = t.engine->run(t.v);
+        vcpu_lower(t.v, VCPU_KICK);
+        t.engine->get(t.v, &t.state, STATE_ALL);
+    } while (stop == STOP_KICK && t.state.activity != CPU_HALTED);
+    done = true;
+    host_thread_join(looker);
+    return stop == STOP_KICK ? STOP_HALT : stop;
+}
+
 static enum stop go(bool step)
 {
     enum stop stop;
@@ -102,14 +151,18 @@ static enum stop go(bool step)
     t.v->debug.step = step;
     t.v->debug.held = step ? VCPU_INTR | VCPU_NMI | VCPU_SMI : 0;
     t.engine->debug(t.v, NULL);
-    stop = t.engine->run(t.v);
+    stop = is_kvm() ? run_kvm() : t.engine->run(t.v);
     t.engine->get(t.v, &t.state, STATE_ALL);
     return stop;
 }
 
 static void stops(bool step, enum debug_why why, uint64_t rip)
 {
-    assert_int_equal(go(step), STOP_DEBUG);
+    enum stop stop = go(step);
+
+    if (stop != STOP_DEBUG)
+        fail_msg("ended (%d) at %llx: %s", stop,
+                 (unsigned long long)t.state.rip, t.v->fault.text);
     assert_int_equal(t.v->debug.stop.why, why);
     assert_int_equal(t.state.rip, rip);
 }
@@ -211,6 +264,8 @@ static void steps(void)
     steps_to(CODE_AT + 1);
     steps_to(CODE_AT + 4);
     steps_to(CODE_AT + 9);
+    if (is_kvm()) /* the rest is as the CPU has it */
+        return;
     for (unsigned n = 2; n; n--) { /* repetition by repetition */
         steps_to(CODE_AT + 9);
         assert_int_equal(t.state.gpr[RCX], n);
@@ -346,16 +401,84 @@ static void interrupts_wait(void)
 }
 
 /* Debuggers of 64-bit programs may extend the sign of 32-bit addresses. */
+#define EXTENDED(a) (0xffffffff00000000ull | (a))
+
 static void points_of_32_bits(void)
 {
-    CODE(0x40, 0x40, 0xa2, 0, 0x40, 1, 0,
-         0xf4); /* inc eax; mov [DATA_AT], al */
-    point(DEBUG_CODE, 0xffffffff00000000 | (CODE_AT + 1), 1);
+    CODE(0x40, 0x40, 0x40, 0xf4); /* inc eax */
+    point(DEBUG_CODE, EXTENDED(CODE_AT + 1), 1);
     stops(false, DEBUG_POINT, CODE_AT + 1);
     no_points();
-    point(DEBUG_WRITE, 0xffffffff00000000 | DATA_AT, 4);
-    stops(false, DEBUG_POINT, CODE_AT + 7);
-    steps_to(CODE_AT + 8);
+    steps_to(CODE_AT + 2);
+}
+
+static void watches_of_32_bits(void)
+{
+    CODE(0x40, 0xa2, 0, 0x40, 1, 0, 0xf4); /* inc eax; mov [DATA_AT], al */
+    point(DEBUG_WRITE, EXTENDED(DATA_AT), 4);
+    stops(false, DEBUG_POINT, CODE_AT + 6);
+    steps_to(CODE_AT + 7);
+}
+
+/* More than there are debug registers: among NOPs. */
+static void set_many_points(uint8_t nops[65])
+{
+    memset(nops, 0x90, 64);
+    nops[64] = 0xf4;
+    code(nops, 65);
+    for (unsigned n = 0; n < 4; n++) /* so that none is left */
+        point(DEBUG_WRITE, DATA_AT + 8 * n, 8);
+    for (unsigned n = 1; n < 64; n += 3)
+        point(DEBUG_CODE, CODE_AT + n, 1);
+}
+
+/* KVM's are in guest memory, as long as the guest runs. */
+static void memory_is_as_it_was(void)
+{
+    uint8_t nops[65];
+
+    set_many_points(nops);
+    assert_int_equal(t.ram[CODE_AT + 1], is_kvm() ? 0xcc : 0x90);
+    assert_int_equal(t.ram[CODE_AT + 2], 0x90);
+    t.ram[CODE_AT + 4] = 0x91; /* what the guest writes stays */
+    t.v->debug.points = NULL;
+    t.engine->debug(t.v, NULL);
+    nops[4] = 0x91;
+    assert_memory_equal(t.ram + CODE_AT, nops, sizeof nops);
+}
+
+static void many_points(void)
+{
+    uint8_t nops[65];
+
+    set_many_points(nops);
+    for (unsigned n = 1; n < 64; n += 3) {
+        stops(false, DEBUG_POINT, CODE_AT + n);
+        assert_int_equal(t.v->debug.stop.address, CODE_AT + n);
+        put_rip(CODE_AT + n + 1);
+    }
+    t.v->debug.points = NULL;
+    t.engine->debug(t.v, NULL);
+    halts_at(CODE_AT + sizeof nops);
+}
+
+/* What every engine can: aligned, of a single access. */
+static void plain_watches(void)
+{
+    CODE(0x48, 0x89, 0x07, /* 0: mov [rdi], rax */
+         0x8a, 0x47, 0x09, /* 3: mov al, [rdi + 9] */
+         0x89, 0x47, 0x08, /* 6: mov [rdi + 8], eax */
+         0xf4);
+    point(DEBUG_WRITE, DATA_AT + 8, 4);
+    stops(false, DEBUG_POINT, CODE_AT + 9);
+    assert_int_equal(t.v->debug.stop.kind, DEBUG_WRITE);
+    assert_int_equal(t.v->debug.stop.address, DATA_AT + 8);
+    no_points();
+    point(DEBUG_ACCESS, DATA_AT + 8, 4);
+    put_rip(CODE_AT);
+    stops(false, DEBUG_POINT, CODE_AT + 6);
+    stops(false, DEBUG_POINT, CODE_AT + 9);
+    halts_at(CODE_AT + 10);
 }
 
 /* --- each under each engine --- */
@@ -364,16 +487,55 @@ static const struct {
     const char *name;
     const struct engine_ops *engine;
     uint32_t stress;
-} engines[] = {{"interp", &engine_interp, 0},
-               {"jit", &engine_jit, 0},
-               {"jit, eager", &engine_jit, STRESS_EAGER}};
+} engines[] = {
+    {"interp", &engine_interp, 0},
+    {"jit", &engine_jit, 0},
+    {"jit, eager", &engine_jit, STRESS_EAGER},
+#ifdef HAVE_KVM
+    {"kvm", &engine_kvm, 0},
+#endif
+};
 
-static void each(void (*test)(void), enum case_mode mode)
+/*
+ * What a kvm must be able to do for a test. Hardware can do all of it. A KVM by
+ * page tables emulates instructions that do not look at debug registers, and
+ * knows no INT3; QEMU's emulation of AMD-V only steps.
+ */
+enum need { NOTHING, REGISTERS = 1, INT3S = 2, ACCESSES = 4, OURS = 8 };
+
+#ifdef HAVE_KVM
+static bool is_emulated(void)
+{
+    unsigned a, b = 0, c = 0, d = 0;
+
+    __cpuid(0x40000000, a, b, c, d);
+    return b == 0x54474354 && c == 0x43544743; /* "TCGTCGTC" */
+}
+#endif
+
+/* False: it is not here, or cannot. */
+static bool can(const struct engine_ops *engine, unsigned needs)
+{
+    struct engine_caps caps = {0};
+
+    if (engine->probe(&caps))
+        return false;
+#ifdef HAVE_KVM
+    if (engine == &engine_kvm) {
+        unsigned has = !caps.stock_guests ? REGISTERS
+                       : is_emulated()    ? NOTHING
+                                          : REGISTERS | INT3S | ACCESSES;
+
+        return !(needs & ~has);
+    }
+#endif
+    return true;
+}
+
+static void each(void (*test)(void), enum case_mode mode, unsigned needs)
 {
     for (unsigned n = 0; n < ARRAY_LEN(engines); n++) {
-        struct engine_caps caps;
-
-        if (engines[n].engine->probe(&caps))
+        if (!can(engines[n].engine, needs))
             continue;
         print_message("%s\n", engines[n].name);
         set_up(engines[n].engine, engines[n].stress, mode);
@@ -382,21 +544,25 @@ static void each(void (*test)(void), enum case_mode mode)
     }
 }
 
-#define EACH(name, mode)                                                       \
+#define EACH(name, mode, needs)                                                \
     static void test_##name(void **state)                                      \
     {                                                                          \
         (void)state;                                                           \
-        each(name, mode);                                                      \
+        each(name, mode, needs);                                               \
     }
-EACH(points_stop, CASE_64_KERNEL)
-EACH(points_are_linear, CASE_64_KERNEL)
-EACH(code_changes_under_points, CASE_64_KERNEL)
-EACH(steps, CASE_64_KERNEL)
-EACH(guest_keeps_its_own, CASE_64_KERNEL)
-EACH(watches, CASE_64_KERNEL)
-EACH(watched_fault, CASE_64_KERNEL)
-EACH(interrupts_wait, CASE_64_KERNEL)
-EACH(points_of_32_bits, CASE_32_FLAT)
+EACH(points_stop, CASE_64_KERNEL, REGISTERS)
+EACH(points_are_linear, CASE_64_KERNEL, REGISTERS)
+EACH(code_changes_under_points, CASE_64_KERNEL, REGISTERS)
+EACH(steps, CASE_64_KERNEL, NOTHING)
+EACH(guest_keeps_its_own, CASE_64_KERNEL, OURS)
+EACH(watches, CASE_64_KERNEL, OURS)
+EACH(watched_fault, CASE_64_KERNEL, OURS)
+EACH(interrupts_wait, CASE_64_KERNEL, OURS)
+EACH(points_of_32_bits, CASE_32_FLAT, REGISTERS)
+EACH(watches_of_32_bits, CASE_32_FLAT, ACCESSES)
+EACH(memory_is_as_it_was, CASE_64_KERNEL, NOTHING)
+EACH(many_points, CASE_64_KERNEL, INT3S)
+EACH(plain_watches, CASE_64_KERNEL, ACCESSES)
 
 int main(void)
 {
@@ -410,6 +576,10 @@ int main(void)
         cmocka_unit_test(test_watched_fault),
         cmocka_unit_test(test_interrupts_wait),
         cmocka_unit_test(test_points_of_32_bits),
+        cmocka_unit_test(test_watches_of_32_bits),
+        cmocka_unit_test(test_memory_is_as_it_was),
+        cmocka_unit_test(test_many_points),
+        cmocka_unit_test(test_plain_watches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
