@@ -112,6 +112,8 @@ static void on_incoming(void *ctx, uint32_t ready)
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    /* One whose machine is lost does not keep the others out for ever. */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     s->fd = fd;
     s->ops->came(s->ctx);
     go_on(s);

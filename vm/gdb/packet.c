@@ -79,7 +79,7 @@ enum gdb_event gdb_link_take(struct gdb_link *l, uint8_t byte)
     case IDLE: return take_idle(l, byte);
     case DATA: take_data(l, byte); return GDB_NOTHING;
     case SUM_HIGH:
-        l->told = (uint8_t)(digit(byte) << 4);
+        l->told = (uint8_t)((unsigned)digit(byte) << 4);
         l->bad = digit(byte) < 0;
         l->state = SUM_LOW;
         return GDB_NOTHING;
