@@ -75,13 +75,12 @@ enum tlb_mode {
 };
 
 /*
- * Where physical pages are written through the TLB: numbers of entries, in all
- * tables together, that had a write tag for the page. lost: for another page
- * of the same bucket, too, or for more than fit.
+ * Where the physical pages of a bucket are written through the TLB: numbers of
+ * entries, in all tables together, that had a write tag for one. lost: there
+ * were more than fit.
  */
-enum { TLB_WRITERS = 1 << 12, TLB_WRITER_ENTRIES = 5 };
+enum { TLB_WRITERS = 1 << 13, TLB_WRITER_ENTRIES = 6 };
 struct tlb_writers {
-    gpa_t page;
     bool lost;
     uint8_t n;
     uint16_t entry[TLB_WRITER_ENTRIES];

@@ -188,19 +188,23 @@ static struct tlb_writers *writers_of(struct cpu *c, gpa_t page)
     return &c->writers[(n ^ n >> 12) & (TLB_WRITERS - 1)];
 }
 
-static bool may_write(const struct cpu *c, const struct tlb_writers *w,
-                      unsigned k)
+static struct tlb_entry *writer(struct cpu *c, struct tlb_writers *w,
+                                unsigned k)
 {
-    return (c->tlbs[0][w->entry[k]].gpa & PAGE_MASK) == w->page;
+    return &c->tlbs[0][w->entry[k]];
 }
 
-static void remove_stale(const struct cpu *c, struct tlb_writers *w)
+/* What has become another bucket's page is in the list there, too. */
+static void remove_stale(struct cpu *c, struct tlb_writers *w)
 {
     unsigned kept = 0;
 
-    for (unsigned k = 0; k < w->n; k++)
-        if (may_write(c, w, k))
+    for (unsigned k = 0; k < w->n; k++) {
+        const struct tlb_entry *e = writer(c, w, k);
+
+        if ((e->gpa & TLB_WRITABLE) && writers_of(c, e->gpa & PAGE_MASK) == w)
             w->entry[kept++] = w->entry[k];
+    }
     w->n = (uint8_t)kept;
 }
 
@@ -211,17 +215,15 @@ void tlb_note_write(struct cpu *c, const struct tlb_entry *e, gpa_t page)
 
     if (w->lost)
         return;
-    if (w->page != page || w->n == TLB_WRITER_ENTRIES)
-        remove_stale(c, w);
-    if (w->n == TLB_WRITER_ENTRIES || (w->n && w->page != page)) {
-        w->lost = true;
-        return;
-    }
-    w->page = page;
     for (unsigned k = 0; k < w->n; k++)
         if (w->entry[k] == entry)
             return;
-    w->entry[w->n++] = entry;
+    if (w->n == TLB_WRITER_ENTRIES)
+        remove_stale(c, w);
+    if (w->n == TLB_WRITER_ENTRIES)
+        w->lost = true;
+    else
+        w->entry[w->n++] = entry;
 }
 
 /* Of all pages that share these: afterwards they are known again. */
@@ -248,10 +250,7 @@ void tlb_forget_writes(struct cpu *c, gpa_t page)
         forget_lost(c, w);
         return;
     }
-    if (w->page != page)
-        return;
     for (unsigned k = 0; k < w->n; k++)
-        if (may_write(c, w, k))
-            tlb_drop_write(c, &c->tlbs[0][w->entry[k]]);
-    w->n = 0;
+        if ((writer(c, w, k)->gpa & PAGE_MASK) == page)
+            tlb_drop_write(c, writer(c, w, k));
 }

@@ -107,7 +107,8 @@ static uint32_t unnamed_gprs(const struct opcode *row)
         if (implicit[n].body == row->body)
             return implicit[n].gprs;
     return (row->props & OP_COPY) || row->body == op_nop ||
-                   row->body == op_lea || row->body == op_jcc
+                   row->body == op_lea || row->body == op_jcc ||
+                   row->body == op_jmp
                ? 0
                : ALL_GPRS;
 }

@@ -264,7 +264,8 @@ static bool keeps_addend(const struct trans *t, const struct insn *i)
 {
     op_fn body = insn_opcode(i)->body;
 
-    return !copy_refused(t, i) || body == op_lea || body == op_nop;
+    return !copy_refused(t, i) || body == op_lea || body == op_nop ||
+           body == op_jmp;
 }
 
 /* a, of which lo is the first byte, in g; false: it is too far, or else

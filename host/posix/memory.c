@@ -36,9 +36,16 @@ static void *map_aligned(size_t n, size_t align)
     return start;
 }
 
+/* What is large ends with a huge page, too. */
+static size_t ram_size(size_t bytes)
+{
+    return bytes < HUGE_PAGE ? page_up(bytes)
+                             : (size_t)align_up(bytes, HUGE_PAGE);
+}
+
 void *host_ram_alloc(size_t bytes)
 {
-    size_t n = page_up(bytes);
+    size_t n = ram_size(bytes);
     bool large = n >= HUGE_PAGE;
     void *p;
 
@@ -71,7 +78,7 @@ void *host_ram_alloc_huge(size_t bytes)
 void host_ram_free(void *p, size_t bytes)
 {
     if (p)
-        munmap(p, page_up(bytes));
+        munmap(p, ram_size(bytes));
 }
 
 uint64_t host_ram_total(void)

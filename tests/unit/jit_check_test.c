@@ -331,6 +331,28 @@ static void jumps(void **unused)
     assert_int_equal(state()->gpr[RBX], 5);
 }
 
+/* Accesses before and after it share a check, unless they lie too far apart. */
+static void a_jump_in_a_group(void **unused)
+{
+    struct x86_state start = t.state;
+
+    (void)unused;
+    for (unsigned at = 0; at < 0x1000; at += 0xff8) {
+        t.state = start;
+        t.state.gpr[RDI] = DATA_AT + at;
+        store_le32(t.ram + DATA_AT + at, 5);
+        store_le32(t.ram + DATA_AT + at + 4, 7);
+        /* mov ecx, 3; 1: mov eax, [rdi]; jmp 2f; 3: dec ecx; jnz 1b; hlt;
+           2: add eax, [rdi + 4]; mov [rdi + 8], eax; jmp 3b */
+        assert_int_equal(RUN(0xb9, 3, 0, 0, 0, 0x8b, 0x07, 0xeb, 5, 0xff, 0xc9,
+                             0x75, 0xf8, 0xf4, 0x03, 0x47, 4, 0x89, 0x47, 8,
+                             0xeb, 0xf3),
+                         STOP_HALT);
+        assert_int_equal((uint32_t)state()->gpr[RAX], 12);
+        assert_int_equal(load_le32(t.ram + DATA_AT + at + 8), 12);
+    }
+}
+
 /* --- code that is not in RAM --- */
 
 /* A page that is somewhere else, and the CPU in it. */
@@ -463,6 +485,7 @@ int main(void)
         TEST(a_row_over_a_page_end),
         TEST(code_on_the_stacks_page),
         TEST(jumps),
+        TEST(a_jump_in_a_group),
         TEST(code_in_rom),
         TEST(code_in_a_device),
         TEST(a_register),

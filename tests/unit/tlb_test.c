@@ -1,6 +1,7 @@
 /*
- * Large pages in the soft TLB are cached in pieces: INVLPG of any address drops
- * all of a page's, and nothing else, not even where others like it were seen.
+ * What drops entries of the soft TLB. Large pages are cached in pieces: INVLPG
+ * of any address drops all of a page's, and nothing else, not even where others
+ * like it were seen. Who begins to watch a physical page finds its write tags.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,13 +134,91 @@ static void a_gigabyte(void **unused)
     free(c);
 }
 
+/* --- who writes a page --- */
+
+/* Pages of one bucket: see writers_of() in x86/tlb.c. */
+#define RAM(n) ((gpa_t)((n)*TLB_WRITERS | (0x100 ^ 2 * (n))) * PAGE_SIZE)
+
+/* Slot n of the TLB maps that page. */
+static struct tlb_entry *fill_writer(struct cpu *c, unsigned n, gpa_t page)
+{
+    gva_t a = (gva_t)n * PAGE_SIZE;
+    struct tlb_entry *e = entry_at(c, a);
+
+    *e = (struct tlb_entry){a, a, 0, page | TLB_WRITABLE};
+    tlb_note_write(c, e, page);
+    return e;
+}
+
+static bool may_write(const struct tlb_entry *e)
+{
+    return e->write == e->read;
+}
+
+static void one_page_of_a_bucket(void **unused)
+{
+    struct cpu *c = cpu_new();
+    struct tlb_entry *one = fill_writer(c, 1, RAM(1)),
+                     *other = fill_writer(c, 2, RAM(2)),
+                     *again = fill_writer(c, 3, RAM(1));
+
+    (void)unused;
+    if (TLB_SIZE == 1)
+        skip();
+    tlb_forget_writes(c, RAM(1));
+    assert_false(may_write(one));
+    assert_false(may_write(again));
+    assert_true(may_write(other));
+    tlb_forget_writes(c, RAM(2));
+    assert_false(may_write(other));
+    free(c);
+}
+
+static void more_than_fit(void **unused)
+{
+    enum { MANY = 3 * TLB_WRITER_ENTRIES };
+    struct cpu *c = cpu_new();
+    struct tlb_entry *e[MANY];
+
+    (void)unused;
+    if (TLB_SIZE == 1)
+        skip();
+    for (unsigned n = 0; n < MANY; n++)
+        e[n] = fill_writer(c, n, RAM(1));
+    tlb_forget_writes(c, RAM(1));
+    for (unsigned n = 0; n < MANY; n++)
+        assert_false(may_write(e[n]));
+    free(c);
+}
+
+/* Those that are another page's by now take no room. */
+static void entries_that_move(void **unused)
+{
+    enum { TURNS = 8 * TLB_WRITER_ENTRIES };
+    struct cpu *c = cpu_new();
+    struct tlb_entry *stays = fill_writer(c, TURNS, RAM(2));
+
+    (void)unused;
+    if (TLB_SIZE == 1)
+        skip();
+    for (unsigned n = 0; n < TURNS; n++) {
+        fill_writer(c, n, RAM(1));
+        fill_writer(c, n, RAM(1) + PAGE_SIZE);
+    }
+    fill_writer(c, 0, RAM(1));
+    tlb_forget_writes(c, RAM(1));
+    assert_false(may_write(entry_at(c, 0)));
+    assert_true(may_write(stays));
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_pieces_go),
-        cmocka_unit_test(others_stay),
-        cmocka_unit_test(known_until_flushed),
-        cmocka_unit_test(a_gigabyte),
+        cmocka_unit_test(all_pieces_go),        cmocka_unit_test(others_stay),
+        cmocka_unit_test(known_until_flushed),  cmocka_unit_test(a_gigabyte),
+        cmocka_unit_test(one_page_of_a_bucket), cmocka_unit_test(more_than_fit),
+        cmocka_unit_test(entries_that_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
