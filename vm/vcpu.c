@@ -145,8 +145,11 @@ int vcpus_start(struct vm *vm, struct err *e)
 
 void vcpus_stop(struct vm *vm)
 {
+    unsigned n = vm->threads;
+
     host_mutex_lock(&vm->run_lock);
     vm->stop_threads = true;
+    vm->parked = 0;
     atomic_fetch_add(&vm->holds, 1);
     for (unsigned i = 0; i < vm->threads; i++) {
         vm->cpus[i].parked = false;
@@ -154,8 +157,11 @@ void vcpus_stop(struct vm *vm)
     }
     host_mutex_unlock(&vm->run_lock);
     vcpus_raise_all(vm, VCPU_KICK);
-    for (; vm->threads; vm->threads--)
-        host_thread_join(vm->cpus[vm->threads - 1].thread);
+    while (n)
+        host_thread_join(vm->cpus[--n].thread);
+    host_mutex_lock(&vm->run_lock);
+    vm->threads = 0;
+    host_mutex_unlock(&vm->run_lock);
 }
 
 /* --- creation --- */

@@ -29,6 +29,12 @@ static void nothing(void *ctx)
     (void)ctx;
 }
 
+static void close_vm(void)
+{
+    gdb_destroy(t.stub);
+    vm_destroy(t.vm);
+}
+
 static void open_vm(void)
 {
     struct vm_config config = {.engine = &engine_interp,
@@ -48,6 +54,7 @@ static void open_vm(void)
     if (space_map(vm_mem(t.vm), 0, &t.ram, 0))
         abort();
     host_mutex_unlock(vm_lock(t.vm));
+    atexit(close_vm);
 }
 
 /* Real mode, code in RAM. */
