@@ -244,6 +244,12 @@ static bool stop(struct kvm_cpu *c, enum debug_why why,
     return false;
 }
 
+enum stop kvm_stepped(struct kvm_cpu *c)
+{
+    stop(c, DEBUG_STEPPED, NULL);
+    return STOP_DEBUG;
+}
+
 /* KVM tells addresses as the mode has them. */
 static const struct debug_point *patch_at(const struct debug_points *p,
                                           uint64_t pc)

@@ -158,6 +158,8 @@ int kvm_debug(struct vcpu *v, struct err *e);
 int kvm_debug_check(struct vm *vm, const struct debug_points *p, struct err *e);
 /* KVM_EXIT_DEBUG. True: the guest's own, which it now gets; false: stop. */
 bool kvm_debug_exit(struct kvm_cpu *c);
+/* run() ends as after a step. */
+enum stop kvm_stepped(struct kvm_cpu *c);
 /* The guest gets an exception that has no error code. */
 bool kvm_raise(struct kvm_cpu *c, unsigned vector);
 

@@ -140,12 +140,15 @@ enum stop kvm_run(struct vcpu *v)
     if (!c->start_ns)
         kvm_note_start(c);
     for (;;) {
+        /* KVM forgets the step of an instruction that came out for a device:
+           with the access finished it is done. */
+        bool stepped = v->debug.step && c->unfinished;
         uint32_t events;
         int error;
 
         set_immediate_exit(c, false);
         events = atomic_load(&v->events) & ~c->held;
-        if (events & VCPU_KICK) {
+        if ((events & VCPU_KICK) || stepped) {
             if (!c->unfinished)
                 return STOP_KICK;
             set_immediate_exit(c, true);
@@ -154,6 +157,8 @@ enum stop kvm_run(struct vcpu *v)
         }
         error = enter(c, thread);
         kvm_settle_all(c->vm);
+        if (error == EINTR && stepped)
+            return kvm_stepped(c);
         if (error == EINTR)
             c->exits[KVM_EX_KICK]++;
         else if (error && error != EAGAIN)

@@ -7,6 +7,7 @@
 (tools/demo-guest.sh). Status 77: something that this needs is missing.
 """
 import argparse
+import json
 import os
 import re
 import select
@@ -24,12 +25,13 @@ SECONDS = 200
 class Run(Line):
     """One `lodge run` with its serial line on pipes and --gdb 0."""
 
-    def __init__(self, lodge, words):
+    def __init__(self, lodge, words, env=None):
         super().__init__(None)
         self.errors = tempfile.TemporaryFile()
         self.p = subprocess.Popen(
             [lodge, 'run', '--timeout', str(SECONDS)] + words,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+            env=env)
 
     def receive(self, seconds):
         if select.select([self.p.stdout], [], [], seconds)[0]:
@@ -164,24 +166,44 @@ def memory(g):
 
 
 def test_leave(args, start):
-    """Attached and left, both ways; other verbs' ways to end go on."""
-    vm = start(Run, args.lodge, [
-        '--engine', args.engine, '--kernel', args.kernels + '/spin.elf', '-m',
-        '16M', '--gdb', '0'])
-    vm.expect('spinning')
-    for way in ('detach', 'disconnect'):
-        g = start(Gdb, [])
-        g.ask('set architecture i386:x86-64')
-        g.want('target remote :' + vm.port(), r'in \?\?')
-        g.ask('hbreak *$pc')
-        g.ask(way)
-        g.close()
-    g = start(Gdb, [])
-    g.ask('set architecture i386:x86-64')
-    g.want('target remote :' + vm.port(), r'in \?\?')
-    vm.p.terminate() # in the debugger's hands, it still ends
-    vm.p.wait(30)
-    g.close()
+    """Attached and left, both ways; the VM's other ways to end stay open."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = dict(os.environ, XDG_RUNTIME_DIR=folder)
+
+        def state():
+            out = subprocess.run(
+                [args.lodge, 'info', 'left', '--format', 'json'], env=env,
+                capture_output=True, text=True, timeout=30)
+            return json.loads(out.stdout)['state']
+
+        def attach():
+            g = start(Gdb, [])
+            g.ask('set architecture i386:x86-64')
+            g.want('target remote :' + vm.port(), r'in \?\?')
+            if state() != 'debugger':
+                raise Failed('it is ' + state())
+            return g
+
+        vm = start(Run, args.lodge, [
+            '--engine', args.engine, '--kernel', args.kernels + '/spin.elf',
+            '-m', '16M', '--gdb', '0', '--name', 'left'], env)
+        vm.expect('spinning')
+        for way in ('detach', 'disconnect', None):
+            g = attach()
+            g.ask('hbreak *$pc')
+            if way:
+                g.ask(way)
+            g.close()
+            end = time.monotonic() + 30 # a lost one is noticed a little later
+            while state() != 'running':
+                if time.monotonic() > end:
+                    raise Failed(f'{way}: it is ' + state())
+                time.sleep(0.05)
+        g = attach()
+        subprocess.run([args.lodge, 'stop', '--force', 'left'], env=env,
+                       check=True, timeout=30)
+        if vm.p.wait(30):
+            raise Failed(f'status {vm.p.returncode}: {vm.said()}')
 
 
 def test_linux(args, start):

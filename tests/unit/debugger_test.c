@@ -278,6 +278,18 @@ static void steps(void)
     assert_int_equal(t.state.activity, CPU_HALTED);
 }
 
+static void steps_over_ports(void)
+{
+    CODE(0xe6, 0x80, 0x90, 0xe4, 0x80, 0xb0, 1); /* out; nop; in; mov al, 1 */
+    steps_to(CODE_AT + 2);
+    steps_to(CODE_AT + 3);
+    t.state.gpr[RAX] = 0;
+    put_rip(CODE_AT + 3);
+    steps_to(CODE_AT + 5);
+    assert_int_equal(t.state.gpr[RAX], 0xff);
+    steps_to(CODE_AT + 7);
+}
+
 /* Debug registers, TF and INT3 are the guest's. */
 static void guest_keeps_its_own(void)
 {
@@ -554,6 +566,7 @@ EACH(points_stop, CASE_64_KERNEL, REGISTERS)
 EACH(points_are_linear, CASE_64_KERNEL, REGISTERS)
 EACH(code_changes_under_points, CASE_64_KERNEL, REGISTERS)
 EACH(steps, CASE_64_KERNEL, NOTHING)
+EACH(steps_over_ports, CASE_64_KERNEL, NOTHING)
 EACH(guest_keeps_its_own, CASE_64_KERNEL, OURS)
 EACH(watches, CASE_64_KERNEL, OURS)
 EACH(watched_fault, CASE_64_KERNEL, OURS)
@@ -571,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_points_are_linear),
         cmocka_unit_test(test_code_changes_under_points),
         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_steps_over_ports),
         cmocka_unit_test(test_guest_keeps_its_own),
         cmocka_unit_test(test_watches),
         cmocka_unit_test(test_watched_fault),
