@@ -300,7 +300,9 @@ static size_t on_page(gva_t a, size_t n)
     return MIN(n, PAGE_SIZE - (size_t)(a & ~PAGE_MASK));
 }
 
-size_t vm_debug_load(struct vm *vm, unsigned cpu, gva_t a, void *to, size_t n)
+/* Up to n bytes between a and p, page by page. */
+static size_t move(struct vm *vm, unsigned cpu, gva_t a, uint8_t *p, size_t n,
+                   bool store)
 {
     size_t done = 0, piece;
     gpa_t at;
@@ -308,23 +310,20 @@ size_t vm_debug_load(struct vm *vm, unsigned cpu, gva_t a, void *to, size_t n)
     for (; done < n; done += piece) {
         piece = on_page(a + done, n - done);
         if (!vm_debug_translate(vm, cpu, a + done, &at) ||
-            space_load(vm->env.mem, at, (uint8_t *)to + done, piece))
+            (store ? space_store(vm->env.mem, at, p + done, piece)
+                   : space_load(vm->env.mem, at, p + done, piece)))
             break;
     }
     return done;
 }
 
+size_t vm_debug_load(struct vm *vm, unsigned cpu, gva_t a, void *to, size_t n)
+{
+    return move(vm, cpu, a, to, n, false);
+}
+
 size_t vm_debug_store(struct vm *vm, unsigned cpu, gva_t a, const void *from,
                       size_t n)
 {
-    size_t done = 0, piece;
-    gpa_t at;
-
-    for (; done < n; done += piece) {
-        piece = on_page(a + done, n - done);
-        if (!vm_debug_translate(vm, cpu, a + done, &at) ||
-            space_store(vm->env.mem, at, (const uint8_t *)from + done, piece))
-            break;
-    }
-    return done;
+    return move(vm, cpu, a, (uint8_t *)(uintptr_t)from, n, true);
 }

@@ -220,7 +220,7 @@ static uint64_t reg(unsigned n)
     }
     return v;
 }
-enum { GDB_RAX, GDB_RBX, GDB_RIP = 16, GDB_CR0 = 76 };
+enum { GDB_RAX, GDB_RBX, GDB_RIP = 16, GDB_CR0 = 60 };
 
 /* --- packets --- */
 
@@ -325,7 +325,7 @@ static void description(void **unused)
     ask("g");
     assert_int_equal(t.n, bits / 4);
     snprintf(text, sizeof text, "p%x", regs - 1);
-    assert_int_equal(strlen(ask(text)), 16);
+    assert_int_equal(strlen(ask(text)), number / 4); /* the last one */
     snprintf(text, sizeof text, "p%x", regs);
     ANSWERS(text, "E16");
 }
@@ -341,7 +341,7 @@ static void registers(void **unused)
     ANSWERS("P10=0300010000000000", "OK");
     assert_int_equal(reg(GDB_RIP), STORE);
     assert_true(reg(GDB_CR0) & CR0_PG);
-    ANSWERS("P4c=1100000000000000", "E16"); /* CR0 */
+    ANSWERS("P3c=1100000000000000", "E16"); /* CR0 */
     ANSWERS("P12=33000000", "E16");         /* CS: no descriptor goes with it */
     snprintf(all, sizeof all, "G%s", ask("g"));
     memcpy(all + 1, "0100000000000000", 16);

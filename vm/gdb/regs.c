@@ -9,148 +9,158 @@
 #include "lodge/host.h"
 #include "vm/gdb/internal.h"
 
-enum { XML_ROOM = 32 << 10, REG_BYTES = 16 };
+enum { XML_ROOM = 32 << 10, REG_BYTES = 32 };
 
 /* Of FXSAVE's layout. */
 enum { FCW = 0, FSW = 2, FTW = 4, FOP = 6, FIP = 8, FDP = 16, ST = 32 };
 
 /*
- * How registers of a kind are read and written: their bytes, in the order of
- * x86. put returns false for what the debugger must not write.
+ * A register, or `count` of them with numbers in their names from `first` on,
+ * `stride` bytes apart in struct x86_state.
+ */
+struct row {
+    const char *name;
+    uint8_t count; /* 0: one, without a number */
+    uint8_t first;
+    uint16_t bits;
+    const char *type, *group;
+    uint32_t state; /* STATE_* that it is in */
+    const struct access *access;
+    unsigned at; /* byte offset there, or what its functions take it for */
+    uint8_t bytes, stride;
+    const char *suffix; /* behind the number; NULL: nothing */
+};
+#define AT(member)                                                             \
+    offsetof(struct x86_state, member), sizeof(((struct x86_state *)0)->member)
+
+/*
+ * How registers of a kind are read and written, where it is not simply the
+ * number at a place. Values are in the order of x86. put returns false for what
+ * a debugger must not write.
  */
 struct access {
-    void (*get)(const struct vcpu *v, const struct x86_state *s, unsigned arg,
-                uint8_t *to);
-    bool (*put)(struct x86_state *s, unsigned arg, const uint8_t *from);
+    void (*get)(const struct vcpu *v, const struct x86_state *s,
+                const struct row *r, unsigned at, uint8_t *to);
+    bool (*put)(struct x86_state *s, const struct row *r, unsigned at,
+                const uint8_t *from);
 };
 
-/* --- general registers --- */
+/* --- numbers --- */
 
-static void get_gpr(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
+static uint64_t number(const struct x86_state *s, const struct row *r,
+                       unsigned at)
 {
-    (void)v;
-    store_le64(to, s->gpr[arg]);
+    const void *p = (const uint8_t *)s + at;
+
+    switch (r->bytes) {
+    case 2: return *(const uint16_t *)p;
+    case 4: return *(const uint32_t *)p;
+    default: return *(const uint64_t *)p;
+    }
 }
 
-static bool put_gpr(struct x86_state *s, unsigned arg, const uint8_t *from)
+static void set_number(struct x86_state *s, const struct row *r, unsigned at,
+                       uint64_t v)
 {
-    s->gpr[arg] = s->efer & EFER_LMA ? load_le64(from) : load_le32(from);
+    void *p = (uint8_t *)s + at;
+
+    switch (r->bytes) {
+    case 2: *(uint16_t *)p = (uint16_t)v; break;
+    case 4: *(uint32_t *)p = (uint32_t)v; break;
+    default: *(uint64_t *)p = v; break;
+    }
+}
+
+static void get_number(const struct vcpu *v, const struct x86_state *s,
+                       const struct row *r, unsigned at, uint8_t *to)
+{
+    (void)v;
+    store_le(to, number(s, r, at), r->bits / 8);
+}
+
+/* General registers and RIP: as wide as the mode. */
+static bool put_wide(struct x86_state *s, const struct row *r, unsigned at,
+                     const uint8_t *from)
+{
+    set_number(s, r, at,
+               s->efer & EFER_LMA ? load_le64(from) : load_le32(from));
     return true;
-}
-
-static void get_rip(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
-{
-    (void)v;
-    (void)arg;
-    store_le64(to, s->rip);
-}
-
-static bool put_rip(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    (void)arg;
-    s->rip = s->efer & EFER_LMA ? load_le64(from) : load_le32(from);
-    return true;
-}
-
-static void get_flags(const struct vcpu *v, const struct x86_state *s,
-                      unsigned arg, uint8_t *to)
-{
-    (void)v;
-    (void)arg;
-    store_le32(to, (uint32_t)s->rflags);
 }
 
 /* Not VM: that is a mode, not a flag. */
-static bool put_flags(struct x86_state *s, unsigned arg, const uint8_t *from)
+static bool put_flags(struct x86_state *s, const struct row *r, unsigned at,
+                      const uint8_t *from)
 {
     const uint64_t all = FLAGS_STATUS | FLAG_TF | FLAG_IF | FLAG_DF |
                          FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_AC | FLAG_VIF |
                          FLAG_VIP | FLAG_ID;
 
-    (void)arg;
-    s->rflags = (s->rflags & ~all) | (load_le32(from) & all);
+    set_number(s, r, at, (number(s, r, at) & ~all) | (load_le32(from) & all));
     return true;
-}
-
-/* --- segments --- */
-
-static void get_selector(const struct vcpu *v, const struct x86_state *s,
-                         unsigned arg, uint8_t *to)
-{
-    (void)v;
-    store_le32(to, s->seg[arg].sel);
 }
 
 /* A descriptor goes with it, but where selectors are addresses. */
-static bool put_selector(struct x86_state *s, unsigned arg, const uint8_t *from)
+static bool put_selector(struct x86_state *s, const struct row *r, unsigned at,
+                         const uint8_t *from)
 {
+    struct x86_seg *seg =
+        (void *)((uint8_t *)s + at - offsetof(struct x86_seg, sel));
     uint32_t sel = load_le32(from);
 
-    if (sel == s->seg[arg].sel)
-        return true;
+    (void)r;
     if (sel > 0xffff || ((s->cr0 & CR0_PE) && !(s->rflags & FLAG_VM)))
         return false;
-    s->seg[arg].sel = (uint16_t)sel;
-    s->seg[arg].base = sel << 4;
+    seg->sel = (uint16_t)sel;
+    seg->base = sel << 4;
     return true;
 }
 
-static bool is_canonical(uint64_t a)
+static bool put_address(struct x86_state *s, const struct row *r, unsigned at,
+                        const uint8_t *from)
 {
-    return (uint64_t)sign_extend(a, 48) == a;
-}
+    uint64_t a = load_le64(from);
 
-static void get_base(const struct vcpu *v, const struct x86_state *s,
-                     unsigned arg, uint8_t *to)
-{
-    (void)v;
-    store_le64(to, s->seg[arg].base);
-}
-
-static bool put_base(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    uint64_t base = load_le64(from);
-
-    if (base == s->seg[arg].base)
-        return true;
-    if (!is_canonical(base) || !(s->efer & EFER_LMA))
+    if ((uint64_t)sign_extend(a, 48) != a || !(s->efer & EFER_LMA))
         return false;
-    s->seg[arg].base = base;
+    set_number(s, r, at, a);
     return true;
 }
 
-/* --- others of 64 bits --- */
-
-static void get_u64(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
+static bool put_number(struct x86_state *s, const struct row *r, unsigned at,
+                       const uint8_t *from)
 {
-    (void)v;
-    memcpy(to, (const uint8_t *)s + arg, 8);
+    set_number(s, r, at, load_le64(from));
+    return true;
 }
 
-static bool put_u64(struct x86_state *s, unsigned arg, const uint8_t *from)
+static bool put_mxcsr(struct x86_state *s, const struct row *r, unsigned at,
+                      const uint8_t *from)
 {
-    if (!is_canonical(load_le64(from)))
+    if (load_le32(from) >> 16)
         return false;
-    memcpy((uint8_t *)s + arg, from, 8);
+    set_number(s, r, at, load_le32(from));
     return true;
 }
 
-/* Whose bits hang together with modes: only as they are. */
-static bool keep_u64(struct x86_state *s, unsigned arg, const uint8_t *from)
+/* Whose bits hang together with modes. */
+static bool put_nothing(struct x86_state *s, const struct row *r, unsigned at,
+                        const uint8_t *from)
 {
-    return !memcmp((uint8_t *)s + arg, from, 8);
+    (void)s;
+    (void)r;
+    (void)at;
+    (void)from;
+    return false;
 }
 
 static void get_cr8(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
+                    const struct row *r, unsigned at, uint8_t *to)
 {
     uint8_t tpr = 0;
 
     (void)s;
-    (void)arg;
+    (void)r;
+    (void)at;
     if (v->intc && v->intc->get_tpr) {
         host_mutex_lock(v->lock);
         tpr = v->intc->get_tpr(v->intc_ctx);
@@ -159,28 +169,23 @@ static void get_cr8(const struct vcpu *v, const struct x86_state *s,
     store_le64(to, tpr >> 4);
 }
 
-static bool keep_cr8(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    (void)s;
-    (void)arg;
-    (void)from;
-    return false;
-}
+/* --- x87 registers and vectors: bytes --- */
 
-/* --- x87 --- */
-
-static void get_st(const struct vcpu *v, const struct x86_state *s,
-                   unsigned arg, uint8_t *to)
+static void get_bytes(const struct vcpu *v, const struct x86_state *s,
+                      const struct row *r, unsigned at, uint8_t *to)
 {
     (void)v;
-    memcpy(to, s->fxsave + ST + 16 * arg, 10);
+    memcpy(to, (const uint8_t *)s + at, r->bits / 8);
 }
 
-static bool put_st(struct x86_state *s, unsigned arg, const uint8_t *from)
+static bool put_bytes(struct x86_state *s, const struct row *r, unsigned at,
+                      const uint8_t *from)
 {
-    memcpy(s->fxsave + ST + 16 * arg, from, 10);
+    memcpy((uint8_t *)s + at, from, r->bits / 8);
     return true;
 }
+
+/* --- the x87's others: `at` is enum x87 --- */
 
 enum x87 { CONTROL, STATUS, TAGS, IP_SEG, IP, DP_SEG, DP, OPCODE };
 enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
@@ -209,13 +214,14 @@ static uint32_t tags(const uint8_t *fx)
 }
 
 static void get_x87(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
+                    const struct row *r, unsigned at, uint8_t *to)
 {
     const uint8_t *fx = s->fxsave;
     uint32_t value = 0;
 
     (void)v;
-    switch ((enum x87)arg) {
+    (void)r;
+    switch ((enum x87)at) {
     case CONTROL: value = load_le16(fx + FCW); break;
     case STATUS: value = load_le16(fx + FSW); break;
     case TAGS: value = tags(fx); break;
@@ -228,13 +234,15 @@ static void get_x87(const struct vcpu *v, const struct x86_state *s,
     store_le32(to, value);
 }
 
-static bool put_x87(struct x86_state *s, unsigned arg, const uint8_t *from)
+static bool put_x87(struct x86_state *s, const struct row *r, unsigned at,
+                    const uint8_t *from)
 {
     enum { CONTROL_BITS = 0x1f3f, CONTROL_SET = 0x40 };
     uint8_t *fx = s->fxsave;
     uint32_t value = load_le32(from);
 
-    switch ((enum x87)arg) {
+    (void)r;
+    switch ((enum x87)at) {
     case CONTROL:
         store_le16(fx + FCW, (value & CONTROL_BITS) | CONTROL_SET);
         break;
@@ -254,96 +262,38 @@ static bool put_x87(struct x86_state *s, unsigned arg, const uint8_t *from)
     return true;
 }
 
-/* --- vectors --- */
-
-static void get_xmm(const struct vcpu *v, const struct x86_state *s,
-                    unsigned arg, uint8_t *to)
-{
-    (void)v;
-    memcpy(to, s->zmm[arg], 16);
-}
-
-static bool put_xmm(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    memcpy(s->zmm[arg], from, 16);
-    return true;
-}
-
-static void get_ymmh(const struct vcpu *v, const struct x86_state *s,
-                     unsigned arg, uint8_t *to)
-{
-    (void)v;
-    memcpy(to, s->zmm[arg] + 16, 16);
-}
-
-static bool put_ymmh(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    memcpy(s->zmm[arg] + 16, from, 16);
-    return true;
-}
-
-static void get_mxcsr(const struct vcpu *v, const struct x86_state *s,
-                      unsigned arg, uint8_t *to)
-{
-    (void)v;
-    (void)arg;
-    store_le32(to, s->mxcsr);
-}
-
-static bool put_mxcsr(struct x86_state *s, unsigned arg, const uint8_t *from)
-{
-    (void)arg;
-    if (load_le32(from) >> 16)
-        return false;
-    s->mxcsr = load_le32(from);
-    return true;
-}
-
 /* --- the list --- */
 
-static const struct access gpr = {get_gpr, put_gpr}, rip = {get_rip, put_rip},
-                           flags = {get_flags, put_flags},
-                           selector = {get_selector, put_selector},
-                           base = {get_base, put_base}, st = {get_st, put_st},
-                           x87 = {get_x87, put_x87}, xmm = {get_xmm, put_xmm},
-                           ymmh = {get_ymmh, put_ymmh},
-                           mxcsr = {get_mxcsr, put_mxcsr},
-                           u64 = {get_u64, put_u64},
-                           fixed = {get_u64, keep_u64},
-                           cr8 = {get_cr8, keep_cr8};
-
-/* Registers of a name with numbers from `first` on, or one of just the name. */
-struct row {
-    const char *name;
-    uint8_t count; /* 0: one, without a number */
-    uint8_t first;
-    uint8_t bits;
-    const char *type, *group;
-    uint32_t state; /* STATE_* that it is in */
-    const struct access *access;
-    unsigned arg; /* of the first; the next ones' are one more each */
-};
-#define STATE_AT(member) offsetof(struct x86_state, member)
+static const struct access wide = {get_number, put_wide},
+                           flags = {get_number, put_flags},
+                           selector = {get_number, put_selector},
+                           address = {get_number, put_address},
+                           mxcsr = {get_number, put_mxcsr},
+                           mask = {get_number, put_number},
+                           fixed = {get_number, put_nothing},
+                           cr8 = {get_cr8, put_nothing},
+                           raw = {get_bytes, put_bytes},
+                           x87 = {get_x87, put_x87};
 
 static const struct row core[] = {
-    {"rax", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RAX},
-    {"rbx", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RBX},
-    {"rcx", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RCX},
-    {"rdx", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RDX},
-    {"rsi", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RSI},
-    {"rdi", 0, 0, 64, "int64", 0, STATE_REGS, &gpr, RDI},
-    {"rbp", 0, 0, 64, "data_ptr", 0, STATE_REGS, &gpr, RBP},
-    {"rsp", 0, 0, 64, "data_ptr", 0, STATE_REGS, &gpr, RSP},
-    {"r", 8, 8, 64, "int64", 0, STATE_REGS, &gpr, R8},
-    {"rip", 0, 0, 64, "code_ptr", 0, STATE_REGS, &rip, 0},
-    {"eflags", 0, 0, 32, "i386_eflags", 0, STATE_REGS, &flags, 0},
-    {"cs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, CS},
-    {"ss", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, SS},
-    {"ds", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, DS},
-    {"es", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, ES},
-    {"fs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, FS},
-    {"gs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, GS},
-    {"st", 8, 0, 80, "i387_ext", 0, STATE_FPU, &st, 0},
+    {"rax", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RAX])},
+    {"rbx", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RBX])},
+    {"rcx", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RCX])},
+    {"rdx", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RDX])},
+    {"rsi", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RSI])},
+    {"rdi", 0, 0, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[RDI])},
+    {"rbp", 0, 0, 64, "data_ptr", 0, STATE_REGS, &wide, AT(gpr[RBP])},
+    {"rsp", 0, 0, 64, "data_ptr", 0, STATE_REGS, &wide, AT(gpr[RSP])},
+    {"r", 8, 8, 64, "int64", 0, STATE_REGS, &wide, AT(gpr[R8]), 8},
+    {"rip", 0, 0, 64, "code_ptr", 0, STATE_REGS, &wide, AT(rip)},
+    {"eflags", 0, 0, 32, "i386_eflags", 0, STATE_REGS, &flags, AT(rflags)},
+    {"cs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[CS].sel)},
+    {"ss", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[SS].sel)},
+    {"ds", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[DS].sel)},
+    {"es", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[ES].sel)},
+    {"fs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[FS].sel)},
+    {"gs", 0, 0, 32, "int32", 0, STATE_SREGS, &selector, AT(seg[GS].sel)},
+    {"st", 8, 0, 80, "i387_ext", 0, STATE_FPU, &raw, AT(fxsave[ST]), 16},
     {"fctrl", 0, 0, 32, "int", "float", STATE_FPU, &x87, CONTROL},
     {"fstat", 0, 0, 32, "int", "float", STATE_FPU, &x87, STATUS},
     {"ftag", 0, 0, 32, "int", "float", STATE_FPU, &x87, TAGS},
@@ -354,26 +304,33 @@ static const struct row core[] = {
     {"fop", 0, 0, 32, "int", "float", STATE_FPU, &x87, OPCODE},
     {0}};
 static const struct row sse[] = {
-    {"xmm", 16, 0, 128, "vec128", 0, STATE_FPU, &xmm, 0},
-    {"mxcsr", 0, 0, 32, "i386_mxcsr", "vector", STATE_FPU, &mxcsr, 0},
+    {"xmm", 16, 0, 128, "vec128", 0, STATE_FPU, &raw, AT(zmm[0][0]), 64},
+    {"mxcsr", 0, 0, 32, "i386_mxcsr", "vector", STATE_FPU, &mxcsr, AT(mxcsr)},
     {0}};
 static const struct row segments[] = {
-    {"fs_base", 0, 0, 64, "int", 0, STATE_SREGS, &base, FS},
-    {"gs_base", 0, 0, 64, "int", 0, STATE_SREGS, &base, GS},
+    {"fs_base", 0, 0, 64, "int", 0, STATE_SREGS, &address, AT(seg[FS].base)},
+    {"gs_base", 0, 0, 64, "int", 0, STATE_SREGS, &address, AT(seg[GS].base)},
     {0}};
+/* Names that end in h are of upper halves. */
 static const struct row avx[] = {
-    /* GDB's names end in h: the description adds it. */
-    {"ymm", 16, 0, 128, "uint128", 0, STATE_FPU, &ymmh, 0},
+    {"ymm", 16, 0, 128, "uint128", 0, STATE_FPU, &raw, AT(zmm[0][16]), 64, "h"},
+    {0}};
+static const struct row avx512[] = {
+    {"k", 8, 0, 64, "uint64", 0, STATE_FPU, &mask, AT(k[0]), 8},
+    {"zmm", 32, 0, 256, "v2ui128", 0, STATE_FPU, &raw, AT(zmm[0][32]), 64, "h"},
+    {"xmm", 16, 16, 128, "vec128", 0, STATE_FPU, &raw, AT(zmm[16][0]), 64},
+    {"ymm", 16, 16, 128, "uint128", 0, STATE_FPU, &raw, AT(zmm[16][16]), 64,
+     "h"},
     {0}};
 static const struct row control[] = {
-    {"k_gs_base", 0, 0, 64, "int", "system", STATE_MSRS, &u64,
-     STATE_AT(kernel_gs_base)},
-    {"cr0", 0, 0, 64, "cr0", "system", STATE_SREGS, &fixed, STATE_AT(cr0)},
-    {"cr2", 0, 0, 64, "int", "system", STATE_SREGS, &u64, STATE_AT(cr2)},
-    {"cr3", 0, 0, 64, "int", "system", STATE_SREGS, &fixed, STATE_AT(cr3)},
-    {"cr4", 0, 0, 64, "cr4", "system", STATE_SREGS, &fixed, STATE_AT(cr4)},
-    {"cr8", 0, 0, 64, "int", "system", 0, &cr8, 0},
-    {"efer", 0, 0, 64, "efer", "system", STATE_SREGS, &fixed, STATE_AT(efer)},
+    {"k_gs_base", 0, 0, 64, "int", "system", STATE_MSRS, &address,
+     AT(kernel_gs_base)},
+    {"cr0", 0, 0, 64, "cr0", "system", STATE_SREGS, &fixed, AT(cr0)},
+    {"cr2", 0, 0, 64, "int", "system", STATE_SREGS, &address, AT(cr2)},
+    {"cr3", 0, 0, 64, "int", "system", STATE_SREGS, &fixed, AT(cr3)},
+    {"cr4", 0, 0, 64, "cr4", "system", STATE_SREGS, &fixed, AT(cr4)},
+    {"cr8", 0, 0, 64, "int", "system", 0, &cr8},
+    {"efer", 0, 0, 64, "efer", "system", STATE_SREGS, &fixed, AT(efer)},
     {0}};
 
 /* --- types: names of bits, and vectors --- */
@@ -450,15 +407,15 @@ static const struct feature {
     const char *name;
     const struct row *rows;
     const struct flag_type *types;
-    const char *suffix; /* of numbered names */
     bool vectors;
     enum x86_feature needs; /* 0: nothing */
 } features[] = {
-    {"org.gnu.gdb.i386.core", core, core_types, "", false, 0},
-    {"org.gnu.gdb.i386.sse", sse, sse_types, "", true, 0},
-    {"org.gnu.gdb.i386.segments", segments, no_types, "", false, 0},
-    {"org.gnu.gdb.i386.avx", avx, no_types, "h", false, FEAT_AVX},
-    {"org.lodge.i386.system", control, control_types, "", false, 0},
+    {"org.gnu.gdb.i386.core", core, core_types, false, 0},
+    {"org.gnu.gdb.i386.sse", sse, sse_types, true, 0},
+    {"org.gnu.gdb.i386.segments", segments, no_types, false, 0},
+    {"org.lodge.i386.system", control, control_types, false, 0},
+    {"org.gnu.gdb.i386.avx", avx, no_types, false, FEAT_AVX},
+    {"org.gnu.gdb.i386.avx512", avx512, no_types, true, FEAT_AVX512F},
 };
 
 static bool has(const struct gdb_stub *s, const struct feature *f)
@@ -472,16 +429,16 @@ static unsigned count_of(const struct row *r)
     return r->count ? r->count : 1;
 }
 
-/* Register n: its row, and which one of it; NULL: there are fewer. */
+/* Register n: its row, and its own place; NULL: there are fewer. */
 static const struct row *find(const struct gdb_stub *s, uint64_t n,
-                              unsigned *arg)
+                              unsigned *at)
 {
     for (unsigned k = 0; k < ARRAY_LEN(features); k++) {
         if (!has(s, &features[k]))
             continue;
         for (const struct row *r = features[k].rows; r->name; r++) {
             if (n < count_of(r)) {
-                *arg = r->arg + (unsigned)n;
+                *at = r->at + (unsigned)n * r->stride;
                 return r;
             }
             n -= count_of(r);
@@ -510,16 +467,16 @@ static void put_vectors(struct gdb_text *t)
     for (unsigned n = 0; n < ARRAY_LEN(lanes); n++)
         gdb_print(t, "<field name=\"%s\" type=\"%s\"/>", lanes[n].field,
                   lanes[n].id);
-    gdb_print(t, "<field name=\"uint128\" type=\"uint128\"/></union>\n");
+    gdb_print(t, "<field name=\"uint128\" type=\"uint128\"/></union>"
+                 "<vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>\n");
 }
 
-static void put_row(struct gdb_text *t, const struct feature *f,
-                    const struct row *r)
+static void put_row(struct gdb_text *t, const struct row *r)
 {
     for (unsigned n = 0; n < count_of(r); n++) {
         gdb_print(t, "<reg name=\"%s", r->name);
         if (r->count)
-            gdb_print(t, "%u%s", r->first + n, f->suffix);
+            gdb_print(t, "%u%s", r->first + n, r->suffix ? r->suffix : "");
         gdb_print(t, "\" bitsize=\"%u\" type=\"%s\"", r->bits, r->type);
         if (r->group)
             gdb_print(t, " group=\"%s\"", r->group);
@@ -535,7 +492,7 @@ static void put_feature(struct gdb_text *t, const struct feature *f)
     if (f->vectors)
         put_vectors(t);
     for (const struct row *r = f->rows; r->name; r++)
-        put_row(t, f, r);
+        put_row(t, r);
     gdb_print(t, "</feature>\n");
 }
 
@@ -568,53 +525,53 @@ static bool fetch(struct gdb_stub *s, uint32_t groups)
     return false;
 }
 
-static void put_reg(struct gdb_stub *s, const struct row *r, unsigned arg)
+static void put_reg(struct gdb_stub *s, const struct row *r, unsigned at)
 {
     uint8_t bytes[REG_BYTES];
 
-    r->access->get(vm_vcpu(s->vm, s->cpu), s->state, arg, bytes);
+    r->access->get(vm_vcpu(s->vm, s->cpu), s->state, r, at, bytes);
     gdb_put_hex(&s->reply, bytes, r->bits / 8);
 }
 
 void gdb_read_all(struct gdb_stub *s, struct gdb_words *w)
 {
     const struct row *r;
-    unsigned arg;
+    unsigned at;
 
     (void)w;
     if (!fetch(s, STATE_ALL))
         return;
-    for (unsigned n = 0; (r = find(s, n, &arg)) != NULL; n++)
-        put_reg(s, r, arg);
+    for (unsigned n = 0; (r = find(s, n, &at)) != NULL; n++)
+        put_reg(s, r, at);
 }
 
 void gdb_read_one(struct gdb_stub *s, struct gdb_words *w)
 {
     const struct row *r;
-    unsigned arg;
+    unsigned at;
     uint64_t n;
 
-    if (!gdb_number(w, &n) || !(r = find(s, n, &arg)))
+    if (!gdb_number(w, &n) || !(r = find(s, n, &at)))
         gdb_error(s, GDB_EINVAL);
     else if (fetch(s, STATE_ALL))
-        put_reg(s, r, arg);
+        put_reg(s, r, at);
 }
 
 /* --- writing --- */
 
 /* What differs from what there is; false: it cannot be written. */
-static bool take_reg(struct gdb_stub *s, const struct row *r, unsigned arg,
+static bool take_reg(struct gdb_stub *s, const struct row *r, unsigned at,
                      struct gdb_words *w, uint32_t *groups)
 {
     uint8_t bytes[REG_BYTES], now[REG_BYTES];
 
     if (gdb_bytes(w, bytes, r->bits / 8) < r->bits / 8)
         return false;
-    r->access->get(vm_vcpu(s->vm, s->cpu), s->state, arg, now);
+    r->access->get(vm_vcpu(s->vm, s->cpu), s->state, r, at, now);
     if (!memcmp(bytes, now, r->bits / 8))
         return true;
     *groups |= r->state;
-    return r->access->put(s->state, arg, bytes);
+    return r->access->put(s->state, r, at, bytes);
 }
 
 /* A CPU that is told where to go on does not sleep any more. */
@@ -640,13 +597,13 @@ void gdb_write_all(struct gdb_stub *s, struct gdb_words *w)
     const struct row *r;
     uint32_t groups = 0;
     uint64_t from;
-    unsigned arg;
+    unsigned at;
 
     if (!fetch(s, STATE_ALL))
         return;
     from = s->state->rip;
-    for (unsigned n = 0; (r = find(s, n, &arg)) != NULL; n++)
-        if (!take_reg(s, r, arg, w, &groups)) {
+    for (unsigned n = 0; (r = find(s, n, &at)) != NULL; n++)
+        if (!take_reg(s, r, at, w, &groups)) {
             gdb_error(s, GDB_EINVAL);
             return;
         }
@@ -659,16 +616,16 @@ void gdb_write_one(struct gdb_stub *s, struct gdb_words *w)
     const struct row *r;
     uint32_t groups = 0;
     uint64_t n, from;
-    unsigned arg;
+    unsigned at;
 
-    if (!gdb_number(w, &n) || !gdb_word(w, "=") || !(r = find(s, n, &arg))) {
+    if (!gdb_number(w, &n) || !gdb_word(w, "=") || !(r = find(s, n, &at))) {
         gdb_error(s, GDB_EINVAL);
         return;
     }
     if (!fetch(s, STATE_ALL))
         return;
     from = s->state->rip;
-    if (take_reg(s, r, arg, w, &groups))
+    if (take_reg(s, r, at, w, &groups))
         store(s, from, groups);
     else
         gdb_error(s, GDB_EINVAL);
