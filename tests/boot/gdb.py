@@ -133,10 +133,12 @@ def test_kernel(args, start):
         g.ask('set scheduler-locking off')
         g.ask('thread 1')
         memory(g)
-        # The guest's own traps come while these are set.
-        g.ask('break finish')
-        g.want('continue', r'Breakpoint \d+, \S+ in finish')
-        g.ask('delete')
+        # The guest's own traps come while these are set; but for a CPU with
+        # one set of debug registers.
+        if args.engine != 'kvm':
+            g.ask('break finish')
+            g.want('continue', r'Breakpoint \d+, \S+ in finish')
+            g.ask('delete')
         g.want('continue', r'exited (normally|with code 01)')
         vm.expect(r'PASS \d+', 30)
         status = vm.p.wait(30)
