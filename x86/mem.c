@@ -166,6 +166,20 @@ static bool resolve_again(struct cpu *c, gva_t a, enum tlb_mode mode,
     return true;
 }
 
+/* A page of an access that crosses into another may well be in the TLB. */
+static bool in_tlb(const struct cpu *c, gva_t a, enum tlb_mode mode, bool write,
+                   struct place *p)
+{
+    const struct tlb_entry *e =
+        &c->tlbs[mode][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+
+    if ((write ? e->write : e->read) != (a & PAGE_MASK))
+        return false;
+    p->gpa = (e->gpa & PAGE_MASK) | (a & ~PAGE_MASK);
+    p->ram = (uint8_t *)(uintptr_t)(a + e->addend);
+    return true;
+}
+
 /* Translates inside one page; raises #PF. */
 static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
                             bool write)
@@ -174,7 +188,8 @@ static struct place resolve(struct cpu *c, gva_t a, enum tlb_mode mode,
     struct place p = {0};
     struct walk w;
 
-    if (write && resolve_again(c, a, mode, &p))
+    if (in_tlb(c, a, mode, write, &p) ||
+        (write && resolve_again(c, a, mode, &p)))
         return p;
     c->stats.tlb_misses++;
     if (!mmu_walk(c, a, write ? MEM_WRITE : MEM_READ, rights, false, &w))

@@ -140,7 +140,7 @@ void jit_flush(struct jit *j)
 {
     memset(j->hash, 0, sizeof j->hash);
     memset(j->by_page, 0, sizeof j->by_page);
-    memset(j->map_ids, 0, sizeof j->map_ids);
+    memset(j->map_heads, 0, sizeof j->map_heads);
     memset(j->careful, 0, sizeof j->careful);
     j->nmaps = 0;
     j->e.p = j->code_start;
@@ -182,24 +182,4 @@ void jit_be_careful(struct jit *j, gpa_t page)
     unsigned n = (page >> PAGE_SHIFT) & (JIT_CAREFUL - 1);
 
     j->careful[n / 64] |= BIT64(n % 64);
-}
-
-/* --- names for mappings --- */
-
-uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user)
-{
-    uint64_t h = (page ^ gpa << 7 ^ user) * 0x9e3779b97f4a7c15ull >> 40;
-
-    if (j->nmaps > JIT_MAP_IDS / 2)
-        return 0;
-    for (;; h++) {
-        struct map_id *m = &j->map_ids[h & (JIT_MAP_IDS - 1)];
-
-        if (!m->used) {
-            *m = (struct map_id){page, gpa, user, true};
-            j->nmaps++;
-        }
-        if (m->page == page && m->gpa == gpa && m->user == user)
-            return 1 + (uint32_t)(m - j->map_ids);
-    }
 }

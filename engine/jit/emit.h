@@ -230,6 +230,16 @@ static inline void e_cmp_mem32(struct emit *e, unsigned base, int32_t disp,
         e32(e, (uint32_t)imm);
 }
 
+/* cmp byte [base + disp], imm */
+static inline void e_cmp_mem8(struct emit *e, unsigned base, int32_t disp,
+                              unsigned imm)
+{
+    e_rex(e, false, 0, 0, base);
+    e8(e, 0x80);
+    e_modrm_disp(e, ALU_CMP, base, disp);
+    e8(e, imm);
+}
+
 /* rorx to, from, n: rotates without touching flags (BMI2) */
 static inline void e_rorx(struct emit *e, unsigned to, unsigned from,
                           unsigned n)

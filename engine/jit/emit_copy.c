@@ -149,6 +149,8 @@ struct copy {
     struct reencode how;
     struct displaced moved[3];
     unsigned nmoved;
+    bool turned;    /* AH, CH, DH or BH is the low byte meanwhile, */
+    uint8_t parent; /* of that register */
     uint8_t code[REENCODE_MAX];
     unsigned len;
 };
@@ -194,8 +196,26 @@ static bool reads_operand(const struct opcode *row, const struct operand *o,
            o->size < 4;
 }
 
+/*
+ * AH, CH, DH and BH cannot be named beside our addresses, which need REX:
+ * the register is turned by eight bits for the instruction's time.
+ */
+static unsigned turn(const struct trans *t, struct copy *c,
+                     const struct insn *i)
+{
+    for (unsigned k = 0; k < 4 && !c->turned; k++)
+        if (i->opnd[k].kind == OPND_GPR && i->opnd[k].reg >= 0x10) {
+            c->turned = true;
+            c->parent = c->how.gpr[k] = i->opnd[k].reg & 3;
+        }
+    if (!c->turned || t->j->unnamed_gprs[i->op] >> c->parent & 1)
+        return 0;
+    return x86_reencode(c->code, i, &c->how);
+}
+
 /* p: where the memory operand is, NULL without one. */
-static bool plan(struct copy *c, const struct insn *i, const struct place *p)
+static bool plan(const struct trans *t, struct copy *c, const struct insn *i,
+                 const struct place *p)
 {
     const struct opcode *row = insn_opcode(i);
 
@@ -219,6 +239,8 @@ static bool plan(struct copy *c, const struct insn *i, const struct place *p)
             return false;
     }
     c->len = x86_reencode(c->code, i, &c->how);
+    if (!c->len)
+        c->len = turn(t, c, i);
     return c->len != 0;
 }
 
@@ -264,8 +286,12 @@ static void emit_planned(struct trans *t, const struct copy *c)
         if (c->moved[n].read)
             emit_get(t, c->moved[n].guest, c->moved[n].host);
     }
+    if (c->turned)
+        e_rorx(t->e, c->parent, c->parent, 8);
     for (unsigned n = 0; n < c->len; n++)
         e8(t->e, c->code[n]);
+    if (c->turned)
+        e_rorx(t->e, c->parent, c->parent, 56);
     for (unsigned n = 0; n < c->nmoved; n++)
         if (c->moved[n].written)
             emit_put(t, c->moved[n].guest, c->moved[n].host);
@@ -305,6 +331,18 @@ static bool emit_slot_move(struct trans *t, const struct insn *i)
     return true;
 }
 
+/* Its address is to stay while a register is turned. */
+static void keep_address(struct trans *t, const struct copy *c, struct place *p)
+{
+    uint8_t scratch[3];
+
+    if (!c->turned || (p->base != c->parent && p->index != c->parent))
+        return;
+    free_scratch(p, scratch);
+    e_mov(t->e, scratch[0], c->parent);
+    *(p->base == c->parent ? &p->base : &p->index) = scratch[0];
+}
+
 static bool copy(struct trans *t, const struct insn *i)
 {
     const struct opcode *row = insn_opcode(i);
@@ -319,7 +357,7 @@ static bool copy(struct trans *t, const struct insn *i)
         return false;
     if (emit_slot_move(t, i))
         return true;
-    if (!plan(&c, i, mem >= 0 ? &p : NULL))
+    if (!plan(t, &c, i, mem >= 0 ? &p : NULL))
         return false;
     insn_flags(i, &reads, &kills);
     /* It reads flags, or keeps some of those that it may write. */
@@ -336,7 +374,8 @@ static bool copy(struct trans *t, const struct insn *i)
                            .write = writes_operand(row, (unsigned)mem)};
 
         p = emit_access(t, &a, wants_flags);
-        plan(&c, i, &p);
+        keep_address(t, &c, &p);
+        plan(t, &c, i, &p);
     } else if (wants_flags && !t->in_eflags) {
         flags_restore(t);
     }

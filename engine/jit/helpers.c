@@ -114,13 +114,22 @@ static void enter_insn(struct cpu *c, const struct jit_insn *i)
     flags_in(jit_of(c));
 }
 
+/* Nothing on the way of these touches the host's vectors; devices ask. */
+static bool is_integer(const struct opcode *row)
+{
+    return (row->props & (OP_COPY | OP_STACK)) &&
+           !(row->props & (OP_SYSTEM | OP_ENDS | OP_STRING | OP_X87 | OP_MMX |
+                           OP_SSE | OP_AVX | OP_AVX512));
+}
+
 enum jit_result jit_body(struct cpu *c, const struct jit_insn *i)
 {
     struct jit_cpu *j = jit_of(c);
 
     j->stats.bodies++;
     j->stats.body[i->i.op & (JIT_ROWS - 1)]++;
-    jit_fp_evict(j);
+    if (SANITIZED || !is_integer(insn_opcode(&i->i)))
+        jit_fp_evict(j);
     enter_insn(c, i);
     c->s.rip = i->next;
     j->stale = false;

@@ -158,6 +158,7 @@ static void code_written(struct cpu *c, gpa_t a, unsigned n)
         return;
     if (!interp_forget_code(c, a, n))
         return;
+    jit_fp_evict(j);
     j->stale = true;
     j->stats.invalidations++;
     own = writes_own_page(c, a);
@@ -280,7 +281,7 @@ void jit_flush_world(struct jit_cpu *self)
 static bool has_room(const struct jit *j)
 {
     return j->e.end - j->e.p > JIT_ROOM && j->cold.end - j->cold.p > JIT_ROOM &&
-           j->meta_size - j->meta_used > JIT_ROOM && j->nmaps < JIT_MAP_IDS / 2;
+           j->meta_size - j->meta_used > JIT_ROOM && j->nmaps < JIT_MAP_IDS - 2;
 }
 
 /* --- the loop --- */
@@ -357,69 +358,13 @@ static struct jit_block *warm_up(struct jit_cpu *j, const uint8_t *page,
     return b;
 }
 
-/* --- which code pages are known to be mapped as when translated --- */
-
-static void forget_local(struct jit_cpu *j)
-{
-    if (j->nlocal > JIT_LOCAL)
-        memset(j->maps, 0, sizeof j->maps);
-    else
-        for (unsigned n = 0; n < j->nlocal; n++)
-            j->maps[j->local[n]] = 0;
-    j->nlocal = 0;
-}
-
-static void forget_flushed(struct jit_cpu *j, gva_t a)
-{
-    enum { PIECES = 512 };
-    gva_t page = a & TLB_LARGE ? a & -(gva_t)(PIECES * PAGE_SIZE) : a;
-
-    for (unsigned n = 0; n < (a & TLB_LARGE ? PIECES : 1); n++)
-        j->maps[jit_map_slot(page + n * PAGE_SIZE)] = 0;
-}
-
-/* After TLB flushes: the same for maps[], no more than they ask for. */
-static void follow_flushes(struct jit_cpu *j)
-{
-    const struct cpu *c = &j->ic.cpu;
-
-    jit_fp_evict(j);
-    if (j->maps_all != c->flushes_all ||
-        c->flushes_page - j->maps_page > TLB_FLUSHED) {
-        memset(j->maps, 0, sizeof j->maps);
-        j->nlocal = 0;
-    } else {
-        if (j->maps_nonglobal != c->flushes_nonglobal)
-            forget_local(j);
-        while (j->maps_page != c->flushes_page)
-            forget_flushed(j, c->flushed[j->maps_page++ % TLB_FLUSHED]);
-    }
-    j->maps_all = c->flushes_all;
-    j->maps_nonglobal = c->flushes_nonglobal;
-    j->maps_page = c->flushes_page;
-    j->maps_generation = c->tlb_generation;
-}
-
-static void map_page(struct jit_cpu *j, gva_t page, uint32_t map_id)
-{
-    unsigned slot = jit_map_slot(page);
-
-    if (j->maps[slot] == map_id)
-        return;
-    j->maps[slot] = map_id;
-    if (mem_fetch_global(&j->ic.cpu, page))
-        return;
-    if (j->nlocal < JIT_LOCAL)
-        j->local[j->nlocal] = (uint16_t)slot;
-    if (j->nlocal <= JIT_LOCAL)
-        j->nlocal++;
-}
+/* --- from block to block --- */
 
 /* b's pages have just been fetched, so they are mapped as b says. */
 static void map_pages(struct jit_cpu *j, const struct jit_block *b)
 {
     for (unsigned n = 0; n < b->npages; n++)
-        map_page(j, jit_block_page(b, n), b->map_id[n]);
+        jit_map_page(j, b->map_id[n]);
 }
 
 /* Found in this epoch, and not forgotten since. */
@@ -602,19 +547,6 @@ static const uint8_t *remembered(struct jit_cpu *j)
     return code;
 }
 
-static bool is_mapped(struct jit_cpu *j, const struct jit_block *b, unsigned n)
-{
-    gva_t page = jit_block_page(b, n);
-    gpa_t gpa;
-
-    if (j->maps[jit_map_slot(page)] == b->map_id[n])
-        return true;
-    if (!mem_try_fetch_page(&j->ic.cpu, page, &gpa) || gpa != b->pages[n].page)
-        return false;
-    map_page(j, page, b->map_id[n]);
-    return true;
-}
-
 /*
  * The block at s.rip, if it ran here lately: for targets that had to share
  * their entry, and pages whose mapping was not known. in_code is set.
@@ -628,7 +560,7 @@ static const uint8_t *recall(struct jit_cpu *j)
         return NULL;
     jit_own_table(j, b->mode);
     for (unsigned n = 0; n < b->npages; n++)
-        if (!is_mapped(j, b, n))
+        if (!jit_is_mapped(j, b->map_id[n]))
             return NULL;
     jit_set_target(j, b);
     j->stats.recalls++;
@@ -659,7 +591,7 @@ const uint8_t *jit_resume(struct cpu *c)
         return NULL;
     c->s.rflags &= ~(uint64_t)FLAG_RF;
     if (j->maps_generation != c->tlb_generation)
-        follow_flushes(j);
+        jit_follow_flushes(j);
     return remembered(j);
 }
 
@@ -669,7 +601,7 @@ const uint8_t *jit_missed(struct cpu *c)
     const uint8_t *code = NULL;
 
     if (j->maps_generation != c->tlb_generation)
-        follow_flushes(j);
+        jit_follow_flushes(j);
     if (!j->jit->check &&
         !atomic_load_explicit(&jit_near(j)->poll, memory_order_relaxed))
         code = recall(j);
@@ -692,7 +624,7 @@ static void step(struct jit_cpu *j)
         return;
     }
     if (j->maps_generation != c->tlb_generation)
-        follow_flushes(j);
+        jit_follow_flushes(j);
     if (run_remembered(j))
         return;
     b = lookup(j);

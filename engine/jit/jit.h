@@ -40,8 +40,8 @@ enum {
     JIT_TARGETS = 1 << 17, /* of indirect branches, by bits of RIP: */
     JIT_TABLES = 5,        /* for so many kinds of mode */
     JIT_RECENT = 1 << 16,  /* blocks that were run, by RIP */
-    JIT_MAPS = 1 << 14,    /* code pages whose mapping was checked */
-    JIT_MAP_IDS = 1 << 16,
+    JIT_MAP_IDS = 1 << 15, /* mappings of code pages, numbered from 1 */
+    JIT_MAP_HEADS = 1 << 14,
     JIT_LOCAL = 512,
     JIT_CAREFUL = 1 << 14,
     GROUPS = 4,         /* of accesses that share a check, at a time */
@@ -166,10 +166,10 @@ struct jit_cpu {
     uint64_t epoch;   /* of the block in hand */
     uint32_t pending; /* events that wait but could not be taken */
     uint64_t chance;  /* of stress.c */
-    /* Slots of pages that are not global; more than fit: all go. */
+    /* Those that are not of global pages; more than fit: all are looked at. */
     uint16_t local[JIT_LOCAL];
     unsigned nlocal;
-    uint32_t maps[JIT_MAPS];         /* map_id of the page now there; 0: none */
+    uint8_t maps[JIT_MAP_IDS];       /* is it still so? maps.c */
     uint32_t table_mode[JIT_TABLES]; /* whose targets each table has */
     bool half_used[JIT_TABLES][2];
     const uint8_t *targets[JIT_TABLES][JIT_TARGETS];
@@ -223,10 +223,12 @@ struct jit_thunks {
     void (*fp_load)(struct cpu *c, unsigned which);
 };
 
+/* A code page mapped somewhere, for user or supervisor code. */
 struct map_id {
     gva_t page;
     gpa_t gpa;
-    bool user, used;
+    uint32_t next; /* in its bucket by page: a lower number; 0: none */
+    bool user;
 };
 
 struct jit {
@@ -244,6 +246,7 @@ struct jit {
     struct jit_block *hash[JIT_HASH];
     struct jit_page *by_page[JIT_PAGES];
     struct map_id map_ids[JIT_MAP_IDS];
+    uint32_t map_heads[JIT_MAP_HEADS];
     unsigned nmaps;
     uint64_t epoch; /* counts flushes: older blocks are gone */
     /* Pages whose own code wrote to it, by number: no flag is dead there. */
@@ -287,7 +290,6 @@ void jit_forget(struct jit *j, struct jit_block *b);
 void jit_invalidate_page(struct jit *j, gpa_t page);
 void jit_flush(struct jit *j);
 void jit_connect(struct jit *j, struct jit_link *l, struct jit_block *to);
-uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
 void *jit_meta_alloc(struct jit *j, size_t bytes);
 bool jit_is_careful(const struct jit *j, gpa_t page);
 void jit_be_careful(struct jit *j, gpa_t page);
@@ -332,10 +334,16 @@ static inline gva_t jit_block_page(const struct jit_block *b, unsigned n)
     return b->mode & MODE_CODE64 ? a : (uint32_t)a;
 }
 
-static inline unsigned jit_map_slot(gva_t page)
-{
-    return (page >> 12 ^ page >> 20) & (JIT_MAPS - 1);
-}
+/* --- maps.c --- */
+/* The number of a mapping; 0: there are too many. Lock held. */
+uint32_t jit_map_id(struct jit *j, gva_t page, gpa_t gpa, bool user);
+/* That page has just been fetched from and is mapped so: code may rely on it.
+   With the lock, or in_code. */
+void jit_map_page(struct jit_cpu *c, uint32_t id);
+/* Is it, as far as can be told without a fault? In_code. */
+bool jit_is_mapped(struct jit_cpu *c, uint32_t id);
+/* After flushes of the TLB: maps[] forgets what they ask for, no more. */
+void jit_follow_flushes(struct jit_cpu *c);
 
 /* --- targets.c: modes here are without MODE_ALONE --- */
 unsigned jit_table(uint32_t mode);

@@ -327,11 +327,8 @@ static void emit_stub(struct trans *t, struct stub *s)
 
 static void check_page(struct trans *t, unsigned n)
 {
-    unsigned slot = jit_map_slot(jit_block_page(t->b, n));
-
-    e_cmp_mem32(t->e, H_SP, J_OFF(maps) + 4 * (int)slot,
-                (int32_t)t->b->map_id[n]);
-    trans_stub(t, STUB_MISSED, e_jcc_forward(t->e, 5))->target = t->rip;
+    e_cmp_mem8(t->e, H_SP, J_OFF(maps) + (int)t->b->map_id[n], 0);
+    trans_stub(t, STUB_MISSED, e_jcc_forward(t->e, 4))->target = t->rip;
 }
 
 /* Is it for this RIP that an indirect branch came here? */
@@ -363,9 +360,7 @@ static void check_mode(struct trans *t)
     e_jcc(e, 5, missed);
     e_cmp_mem32(e, H_SP, C_OFF(mode_key), (int32_t)(t->mode & 0xffffff));
     e_jcc(e, 5, missed);
-    e8(e, 0x80); /* cmp byte [tlb_mode], imm8 */
-    e_modrm_disp(e, ALU_CMP, H_SP, C_OFF(tlb_mode));
-    e8(e, t->mode >> 24 & 3);
+    e_cmp_mem8(e, H_SP, C_OFF(tlb_mode), t->mode >> 24 & 3);
     e_jcc(e, 5, missed);
 }
 

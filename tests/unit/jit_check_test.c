@@ -314,6 +314,30 @@ static void code_on_the_stacks_page(void **unused)
     assert_int_equal((uint32_t)state()->gpr[RAX], 7);
 }
 
+/* --- AH to BH, which cannot be named beside the addresses of ours --- */
+
+static void high_bytes(void **unused)
+{
+    (void)unused;
+    store_le32(t.ram + DATA_AT, 0x44332211);
+    store_le32(t.ram + DATA_AT + 4, 0x88776655);
+    t.state.gpr[RAX] = DATA_AT;
+    t.state.gpr[RBX] = DATA_AT;
+    t.state.gpr[RCX] = 0;
+    /* mov ch, [rdi + 2]; add ch, [rdi + 3]; mov bh, [rbx + 1]; mov [rdi], bh;
+       mov ah, [rax + 4]; xchg [rdi + 5], ah; adc [rdi + 6], ch; hlt */
+    assert_int_equal(RUN(0x8a, 0x6f, 2, 0x02, 0x6f, 3, 0x8a, 0x7b, 1, 0x88,
+                         0x3f, 0x8a, 0x60, 4, 0x86, 0x67, 5, 0x10, 0x6f, 6,
+                         0xf4),
+                     STOP_HALT);
+    assert_int_equal(state()->gpr[RCX], 0x7700);
+    assert_int_equal(state()->gpr[RBX], (DATA_AT & ~0xff00) | 0x2200);
+    assert_int_equal(state()->gpr[RAX], (DATA_AT & ~0xff00) | 0x6600);
+    assert_int_equal(load_le32(t.ram + DATA_AT), 0x44332222);
+    assert_int_equal(load_le32(t.ram + DATA_AT + 4), 0x88ee5555);
+    assert_int_equal(((struct jit_cpu *)t.v->priv)->stats.bodies, 1);
+}
+
 /* --- jumps that are followed --- */
 
 /* The second jump is met when what it goes to has run. */
@@ -484,6 +508,7 @@ int main(void)
         TEST(far_apart),
         TEST(a_row_over_a_page_end),
         TEST(code_on_the_stacks_page),
+        TEST(high_bytes),
         TEST(jumps),
         TEST(a_jump_in_a_group),
         TEST(code_in_rom),
