@@ -170,10 +170,11 @@ struct cpu {
      * by write, segment.
      */
     uint64_t seg_end[2][6];
-    /* The guest by DR7, or a debugger (lodge/engine.h), waits for any data or
-       I/O access; for any instruction, or single-steps. */
-    bool has_breakpoints;
-    bool has_code_breakpoints;
+    bool has_breakpoints;      /* DR7 enables any data or I/O breakpoint */
+    bool has_code_breakpoints; /* DR7 enables any instruction breakpoint, or a
+                                  debugger (lodge/engine.h) single-steps */
+    bool has_watches;          /* a debugger waits for data accesses: pages of
+                                  these have no entry in the TLB */
     bool access_borrowed;      /* mode_key and tlb are not those of s: see
                                   x86_access_as(); raising puts them back */
 
@@ -188,6 +189,9 @@ struct cpu {
     const struct cpu_model *model;
     void *hostvec;  /* x86/hostvec.c: stubs for vector and x87 */
     void *engine;   /* the engine's own per-CPU data */
+    /* A debugger waits for an access that c->insn makes: the engine stops after
+       it. NULL: it looks by itself. */
+    void (*watch_met)(struct cpu *c);
     /* RAM that holds decoded code was written just now. */
     void (*code_written)(struct cpu *c, gpa_t a, unsigned n);
     /* May this RAM page be written without being asked first? The MMU asks
@@ -331,9 +335,9 @@ void x86_check_row(struct cpu *c, const struct insn *i);
  * linear, unless RF or a MOV SS shadow forbids it.
  */
 void x86_code_breakpoint(struct cpu *c, gva_t linear);
-/* While has_breakpoints: a data or port access that one waits for is noted in
-   s.pending_db, or for a debugger in vcpu->debug.stop, for after the
-   instruction (or REP iteration). */
+/* While has_breakpoints or has_watches: a data or port access that one waits
+   for is noted in s.pending_db, or for a debugger in vcpu->debug.stop, for
+   after the instruction (or REP iteration). */
 void x86_data_breakpoint(struct cpu *c, gva_t linear, unsigned n, bool write);
 void x86_io_breakpoint(struct cpu *c, uint16_t port, unsigned n);
 /*
@@ -341,6 +345,8 @@ void x86_io_breakpoint(struct cpu *c, uint16_t port, unsigned n);
  * says so. Not while it single-steps.
  */
 bool x86_debugger_at(struct cpu *c, gva_t linear);
+/* While has_watches: are there any on this page? */
+bool x86_debugger_watches(const struct cpu *c, gva_t page);
 
 /* --- x86/segment.c --- */
 /*

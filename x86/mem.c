@@ -115,6 +115,13 @@ static void note_nonglobal(struct cpu *c, enum tlb_mode mode, unsigned slot)
     ++*n;
 }
 
+/* Must every access to the page be looked at? */
+static bool is_looked_at(const struct cpu *c, gva_t a)
+{
+    return c->has_breakpoints ||
+           (unlikely(c->has_watches) && x86_debugger_watches(c, a & PAGE_MASK));
+}
+
 static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
                      const struct walk *w, const struct place *p)
 {
@@ -124,7 +131,7 @@ static void tlb_fill(struct cpu *c, gva_t a, enum tlb_mode mode,
     if (c->tlb_filled)
         c->tlb_filled(c, e, p->ram - (p->gpa & ~PAGE_MASK), p->gpa & PAGE_MASK,
                       w->writable && !p->readonly);
-    if (c->has_breakpoints || mode == TLB_USER_AC)
+    if (is_looked_at(c, a) || mode == TLB_USER_AC)
         return;
     e->read = page;
     e->write = w->writable && !p->readonly && !p->asked
@@ -327,7 +334,7 @@ static void write_in_mode(struct cpu *c, gva_t a, uint64_t v, unsigned n,
 static uint64_t read_piece(struct cpu *c, gva_t a, unsigned n)
 {
     a = mem_check_address(c, a, n);
-    if (c->has_breakpoints)
+    if (c->has_breakpoints | c->has_watches)
         x86_data_breakpoint(c, a, n, false);
     return read_in_mode(c, a, n, c->tlb_mode);
 }
@@ -335,7 +342,7 @@ static uint64_t read_piece(struct cpu *c, gva_t a, unsigned n)
 static void write_piece(struct cpu *c, gva_t a, uint64_t v, unsigned n)
 {
     a = mem_check_address(c, a, n);
-    if (c->has_breakpoints)
+    if (c->has_breakpoints | c->has_watches)
         x86_data_breakpoint(c, a, n, true);
     write_in_mode(c, a, v, n, c->tlb_mode);
 }
@@ -406,7 +413,7 @@ bool mem_try_fill(struct cpu *c, gva_t a, unsigned n, bool write)
     struct tlb_entry *e = tlb_at(c, a);
     gva_t last = (a + n - 1) & PAGE_MASK;
 
-    if (left_in_page(a) < n || c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
+    if (left_in_page(a) < n || is_looked_at(c, a) || c->tlb_mode == TLB_USER_AC)
         return false;
     a = mem_check_address(c, a, n);
     resolve(c, a, c->tlb_mode, write);
@@ -462,7 +469,7 @@ const uint8_t *mem_page_read(struct cpu *c, gva_t a)
     struct tlb_entry *e = tlb_at(c, a);
 
     if (e->read != (a & PAGE_MASK)) {
-        if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
+        if (is_looked_at(c, a) || c->tlb_mode == TLB_USER_AC)
             return NULL;
         resolve(c, mem_check_address(c, a, 1), c->tlb_mode, false);
         if (e->read != (a & PAGE_MASK))
@@ -476,7 +483,7 @@ uint8_t *mem_page_write(struct cpu *c, gva_t a)
     struct tlb_entry *e = tlb_at(c, a);
 
     if (e->write != (a & PAGE_MASK)) {
-        if (c->has_breakpoints || c->tlb_mode == TLB_USER_AC)
+        if (is_looked_at(c, a) || c->tlb_mode == TLB_USER_AC)
             return NULL;
         resolve(c, mem_check_address(c, a, 1), c->tlb_mode, true);
         if (e->write != (a & PAGE_MASK))
@@ -497,7 +504,7 @@ void *mem_writable(struct cpu *c, gva_t a, unsigned n)
     if (p)
         return p;
     place = resolve(c, mem_check_address(c, a, n), c->tlb_mode, true);
-    if (!place.ram || place.readonly || c->has_breakpoints)
+    if (!place.ram || place.readonly || is_looked_at(c, a))
         return NULL;
     /* The write itself will not be seen: no code is left on the page. */
     if (place.asked)

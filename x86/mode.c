@@ -142,8 +142,9 @@ static void set_breakpoints(struct cpu *c)
     const struct vcpu_debug *d = &c->vcpu->debug;
     uint64_t dr7 = c->s.dr[7];
 
-    c->has_breakpoints = unlikely(d->points != NULL) && d->points->data;
+    c->has_breakpoints = false;
     c->has_code_breakpoints = d->step;
+    c->has_watches = unlikely(d->points != NULL) && d->points->data;
     if (likely(!(dr7 & DR7_ENABLES)))
         return;
     for (unsigned n = 0; n < 4; n++) {

@@ -100,6 +100,7 @@ int interp_cpu_open(struct interp_cpu *e, struct vcpu *v,
     c->rmw_lock = vm_ncpus(v->vm) > 1 ? rmw_lock : NULL;
     c->code_written = code_written;
     c->page_writable = page_writable;
+    c->watch_met = interp_watch_met;
     c->delivering = -1;
     x86_reset(c, false);
     rc = hostvec_open(c, err);
@@ -189,6 +190,8 @@ int interp_debug(struct vcpu *v, struct err *err)
 
     (void)err;
     x86_mode_changed(&e->cpu);
+    if (e->cpu.has_watches)
+        tlb_flush_all(&e->cpu);
     if (v->debug.marked)
         block_flush(e);
     return 0;

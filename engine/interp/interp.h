@@ -110,6 +110,8 @@ bool interp_between_blocks(struct cpu *c, enum stop *stop);
 /* Around run(). */
 void interp_enter(struct interp_cpu *e);
 void interp_leave(struct interp_cpu *e);
+/* cpu->watch_met. */
+void interp_watch_met(struct cpu *c);
 /* cpu->code_written: true if decoded code was hit. */
 bool interp_forget_code(struct cpu *c, gpa_t a, unsigned n);
 

@@ -10,26 +10,53 @@ static void leave_block(struct cpu *c, const struct insn *i)
     x86_unwind(c, UNWIND_RESTART);
 }
 
+/* The block that c->insn is in, or NULL. */
+static struct block *own_block(struct cpu *c)
+{
+    struct block *b = interp_of(c)->running;
+
+    return b && c->insn >= b->insn && c->insn < b->insn + b->n ? b : NULL;
+}
+
+/* What comes after c->insn becomes exits. */
+static void end_block(struct cpu *c, struct block *b)
+{
+    for (unsigned k = 0; k < b->n; k++)
+        if (&b->insn[k] > c->insn)
+            b->insn[k].fn = leave_block;
+}
+
 /*
  * Where an instruction changes the block it is in, the rest of the block is
  * stale: it becomes exits, and the loop looks for the block anew.
  */
 bool interp_forget_code(struct cpu *c, gpa_t a, unsigned n)
 {
-    struct interp_cpu *e = interp_of(c);
-    struct block *b = e->running;
+    struct block *b = own_block(c);
 
-    if (!code_pages_written(e->pages, a, n))
+    if (!code_pages_written(interp_of(c)->pages, a, n))
         return false;
     c->stats.blocks_invalidated++;
     /* Where it does not run any more, another may be in its place. */
-    if (!b || c->insn < b->insn || c->insn >= b->insn + b->n ||
-        block_is_fresh(b))
-        return true;
-    for (unsigned k = 0; k < b->n; k++)
-        if (&b->insn[k] > c->insn)
-            b->insn[k].fn = leave_block;
+    if (b && !block_is_fresh(b))
+        end_block(c, b);
     return true;
+}
+
+/*
+ * The loop is to look up after this instruction, which an event has it do even
+ * if there is no fault and no exit. The block is no longer good for anything
+ * else.
+ */
+void interp_watch_met(struct cpu *c)
+{
+    struct block *b = own_block(c);
+
+    if (!b || x86_one_by_one(c))
+        return;
+    end_block(c, b);
+    b->generation--;
+    atomic_fetch_or(&c->vcpu->events, VCPU_PRIV);
 }
 
 /* --- running --- */
@@ -151,6 +178,10 @@ static bool take_events(struct cpu *c, uint32_t events, enum stop *stop)
     if (events & VCPU_KICK) {
         atomic_fetch_and(&v->events, ~(uint32_t)VCPU_KICK);
         *stop = STOP_KICK;
+        return false;
+    }
+    if (v->debug.stop.why) { /* in the instruction before */
+        *stop = STOP_DEBUG;
         return false;
     }
     flags_materialise(c);

@@ -614,7 +614,7 @@ static void step(struct jit_cpu *j)
     struct cpu *c = &j->ic.cpu;
     struct jit_block *b;
 
-    if (j->interpret ||
+    if (j->interpret || c->has_watches ||
         (in_code64(c) && (uint64_t)sign_extend(c->s.rip, 48) != c->s.rip)) {
         j->interpret = false;
         j->exit_link = NULL;

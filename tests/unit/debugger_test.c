@@ -360,6 +360,34 @@ static void watches(void)
     halts_at(CODE_AT + sizeof body);
 }
 
+/* By code that was translated, on a page that had an entry in the TLB; and by
+   a block's last instruction. */
+static void watches_stop_loops(void)
+{
+    CODE(0x88, 0x07,                    /* 0: mov [rdi], al */
+         0x48, 0xff, 0xc7,              /* 2: inc rdi */
+         0xeb, 0xf9,                    /* 5: jmp 0 */
+         0xe8, 0x00, 0x00, 0, 0,        /* 7: call c */
+         0xe8, 0xf6, 0xff, 0xff, 0xff); /* c: call 7 */
+    halts_at(STUBS_AT + 16 * 14 + 1);   /* at memory that is read-only */
+    assert_int_equal(t.state.cr2, DATA_RO);
+    point(DEBUG_WRITE, DATA_AT + 0x1808, 1);
+    for (unsigned n = 0; n < 3; n++) {
+        t.state.gpr[RDI] = DATA_AT;
+        put_rip(CODE_AT);
+        stops(false, DEBUG_POINT, CODE_AT + 2);
+        assert_int_equal(t.state.gpr[RDI], DATA_AT + 0x1808);
+    }
+    halts_at(STUBS_AT + 16 * 14 + 1);
+    no_points();
+    t.state.gpr[RSP] = DATA_AT + 0x800;
+    put_rip(CODE_AT + 7);
+    point(DEBUG_WRITE, DATA_AT + 0x700, 8);
+    stops(false, DEBUG_POINT, CODE_AT + 7);
+    assert_int_equal(t.state.gpr[RSP], DATA_AT + 0x700);
+    steps_to(CODE_AT + 0xc);
+}
+
 /* What faults has made no access. */
 static void watched_fault(void)
 {
@@ -569,6 +597,7 @@ EACH(steps, CASE_64_KERNEL, NOTHING)
 EACH(steps_over_ports, CASE_64_KERNEL, NOTHING)
 EACH(guest_keeps_its_own, CASE_64_KERNEL, OURS)
 EACH(watches, CASE_64_KERNEL, OURS)
+EACH(watches_stop_loops, CASE_64_KERNEL, OURS)
 EACH(watched_fault, CASE_64_KERNEL, OURS)
 EACH(interrupts_wait, CASE_64_KERNEL, OURS)
 EACH(points_of_32_bits, CASE_32_FLAT, REGISTERS)
@@ -587,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_steps_over_ports),
         cmocka_unit_test(test_guest_keeps_its_own),
         cmocka_unit_test(test_watches),
+        cmocka_unit_test(test_watches_stop_loops),
         cmocka_unit_test(test_watched_fault),
         cmocka_unit_test(test_interrupts_wait),
         cmocka_unit_test(test_points_of_32_bits),

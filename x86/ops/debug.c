@@ -105,25 +105,43 @@ bool x86_debugger_at(struct cpu *c, gva_t linear)
     return false;
 }
 
+static bool overlaps(const struct cpu *c, const struct debug_point *p,
+                     gva_t linear, unsigned n)
+{
+    gva_t at = in_mode(c, p->address);
+
+    return p->kind != DEBUG_CODE && linear + n > at && linear < at + p->length;
+}
+
+bool x86_debugger_watches(const struct cpu *c, gva_t page)
+{
+    const struct debug_points *s = c->vcpu->debug.points;
+
+    for (unsigned n = 0; n < s->n; n++)
+        if (overlaps(c, &s->point[n], page, PAGE_SIZE))
+            return true;
+    return false;
+}
+
 static void debugger_data(struct cpu *c, gva_t linear, unsigned n, bool write)
 {
     struct vcpu_debug *d = &c->vcpu->debug;
 
     for (unsigned k = 0; k < d->points->n; k++) {
         const struct debug_point *p = &d->points->point[k];
-        gva_t at = in_mode(c, p->address);
 
-        if (p->kind == DEBUG_CODE ||
+        if (!overlaps(c, p, linear, n) ||
             p->kind == (write ? DEBUG_READ : DEBUG_WRITE))
             continue;
-        if (linear + n > at && linear < at + p->length)
-            meet(d, p);
+        meet(d, p);
+        if (c->watch_met)
+            c->watch_met(c);
     }
 }
 
 void x86_data_breakpoint(struct cpu *c, gva_t linear, unsigned n, bool write)
 {
-    if (unlikely(c->vcpu->debug.points != NULL))
+    if (unlikely(c->has_watches))
         debugger_data(c, linear, n, write);
     for (unsigned k = 0; k < 4; k++)
         if (bp_enabled(c, k) && bp_of_access(bp_type(c, k), write) &&
