@@ -82,6 +82,29 @@ static int get_chip(struct kvm_vm *k, uint32_t id, struct kvm_irqchip *s)
     return kvm_do(k->fd, KVM_GET_IRQCHIP, s) < 0 ? -LE_IO : 0;
 }
 
+/* A vector that KVM took from them and has not brought to the guest yet is a
+   request again. (In the kernel it stays as it is: this is a copy.) */
+static void give_back(struct vcpu *v, struct pic_regs *pics)
+{
+    struct kvm_vcpu_events ev;
+    uint8_t bit;
+
+    if (kvm_do(kvm_cpu_of(v)->fd, KVM_GET_VCPU_EVENTS, &ev) < 0 ||
+        !ev.interrupt.injected || ev.interrupt.soft)
+        return;
+    bit = BIT(ev.interrupt.nr & 7);
+    for (unsigned n = 0; n < 2; n++) {
+        if ((ev.interrupt.nr & 0xf8) != pics[n].vector ||
+            !((pics[n].isr & bit) || pics[n].auto_eoi))
+            continue;
+        pics[n].isr &= ~bit;
+        pics[n].irr |= bit;
+        if (n) /* the slave, at IR2 of the master */
+            pics[0].isr &= ~BIT(2);
+        break;
+    }
+}
+
 static int get_pics(struct kvm_vm *k, struct pic_regs *to)
 {
     struct kvm_irqchip s;
@@ -91,6 +114,8 @@ static int get_pics(struct kvm_vm *k, struct pic_regs *to)
             return -LE_IO;
         from_pic(&to[n], &s.chip.pic);
     }
+    for (unsigned n = 0; n < vm_ncpus(k->vm); n++)
+        give_back(vm_vcpu(k->vm, n), to);
     return 0;
 }
 

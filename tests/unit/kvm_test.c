@@ -411,6 +411,30 @@ static void pics_in_and_out(void **state)
     assert_int_equal(out.pic[0].lines, 0x88);
 }
 
+/* A vector on its way to the CPU is a request again. */
+static void pics_take_back(void **state)
+{
+    struct fixture *t = *state;
+    struct chip_regs in = {
+        .pic = {{.vector = 0x28, .isr = 0x04}, {.vector = 0x70, .isr = 0x12}}};
+    struct chip_regs out;
+    struct kvm_vcpu_events ev = {.interrupt = {.injected = 1, .nr = 0x74}};
+
+    NEEDS_KVM(t);
+    chip_set(t->vm, CHIP_PICS, &in);
+    kvm_do(kvm_cpu_of(vm_vcpu(t->vm, 0))->fd, KVM_SET_VCPU_EVENTS, &ev);
+    out = chip_get(t->vm, CHIP_PICS);
+    assert_int_equal(out.pic[1].isr, 0x02);
+    assert_int_equal(out.pic[1].irr, 0x10);
+    assert_int_equal(out.pic[0].isr, 0);
+    ev.interrupt.nr = 0x2b; /* the local APIC's: theirs is not in service */
+    kvm_do(kvm_cpu_of(vm_vcpu(t->vm, 0))->fd, KVM_SET_VCPU_EVENTS, &ev);
+    out = chip_get(t->vm, CHIP_PICS);
+    assert_int_equal(out.pic[1].isr, 0x12);
+    assert_int_equal(out.pic[0].isr, 0x04);
+    assert_int_equal(out.pic[0].irr, 0);
+}
+
 static void ioapic_in_and_out(void **state)
 {
     struct fixture *t = *state;
@@ -554,6 +578,7 @@ int main(void)
         KVM_TEST(dirty),
         KVM_TEST(pause_and_resume),
         CHIPS_TEST(pics_in_and_out),
+        CHIPS_TEST(pics_take_back),
         CHIPS_TEST(ioapic_in_and_out),
         CHIPS_TEST(pit_in_and_out),
         CHIPS_TEST(ticks),
