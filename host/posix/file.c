@@ -77,15 +77,16 @@ static int map_all(int fd, const char *path, void **data, size_t n,
 static int read_copy(int fd, const char *path, void **data, size_t n,
                      struct err *e)
 {
-    void *p = host_ram_alloc(n);
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
     int rc;
 
-    if (!p)
+    if (p == MAP_FAILED)
         return err_set(e, LE_NOMEM, "%s: the host has no memory left for it",
                        path);
     rc = read_all(fd, path, p, n, e);
     if (rc)
-        host_ram_free(p, n);
+        munmap(p, n);
     else
         *data = p;
     return rc;
@@ -134,7 +135,9 @@ void host_file_idle(const void *data, size_t n)
         madvise((void *)(uintptr_t)data, n, MADV_DONTNEED);
 }
 
+/* Not host_ram_free(), which takes whole huge pages. */
 void host_file_free(void *data, size_t n)
 {
-    host_ram_free(data, n);
+    if (data)
+        munmap(data, n);
 }

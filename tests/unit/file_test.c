@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +56,32 @@ static void reads_all(void **state)
     for (size_t i = 0; i < n; i++)
         assert_int_equal(((uint8_t *)data)[i], i * 7 & 0xff);
     host_file_free(data, n);
+}
+
+/* Large files give back what is theirs, not what comes behind it. */
+static void frees_its_own(void **state)
+{
+    const size_t size = (3 << 20) + 5000, page = (size_t)getpagesize();
+    const void *mapped;
+    struct err e = {0};
+    void *data[2];
+    size_t n;
+
+    (void)state;
+    put("kernel", size);
+    assert_int_equal(host_file_read("kernel", size, &data[0], &n, &e), 0);
+    assert_int_equal(host_file_map("kernel", size, &mapped, &n, &e), 0);
+    data[1] = (void *)(uintptr_t)mapped;
+    for (unsigned k = 0; k < 2; k++) {
+        uint8_t *behind = (uint8_t *)data[k] + (size + page - 1) / page * page;
+
+        /* Unless there is something already. */
+        mmap(behind, page, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        host_file_free(data[k], n);
+        assert_int_equal(msync(behind, page, MS_ASYNC), 0);
+        assert_int_equal(msync(data[k], page, MS_ASYNC), -1);
+    }
 }
 
 static void refuses(const char *path, uint64_t limit, int code,
@@ -238,9 +265,10 @@ static void random_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all),   cmocka_unit_test(one_sentence_each),
-        cmocka_unit_test(code_memory), cmocka_unit_test(ram_and_heap),
-        cmocka_unit_test(logging),     cmocka_unit_test(random_numbers),
+        cmocka_unit_test(frees_its_own),     cmocka_unit_test(reads_all),
+        cmocka_unit_test(one_sentence_each), cmocka_unit_test(code_memory),
+        cmocka_unit_test(ram_and_heap),      cmocka_unit_test(logging),
+        cmocka_unit_test(random_numbers),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
