@@ -316,9 +316,8 @@ static bool is_cold(const struct jit_cpu *j, const struct block *ib)
 {
     unsigned heat = j->jit->heat;
 
-    if (heat && block_is_loop(ib))
-        heat = JIT_LOOP_HEAT;
-    return ib->heat < heat;
+    return ib->heat < heat ||
+           (heat && ib->heat < JIT_LOOP_HEAT && block_is_loop(ib));
 }
 
 /* Warm blocks are translated; others run interpreted. NULL: it did run. */

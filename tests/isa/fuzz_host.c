@@ -22,6 +22,7 @@
 #include "base/endian.h"
 #include "engine/interp/interp.h"
 #include "host_cases.h"
+#include "host_written.h"
 #include "x86/fpu.h"
 #include "x86/hostcpu.h"
 #include "x86/opspec.h"
@@ -117,6 +118,14 @@ static bool gprs_differ(struct fuzz *f)
             return differ(f, names[n], f->ours.gpr[n], f->native.gpr[n]);
     return f->ours.rip != f->native.rip &&
            differ(f, "rip", f->ours.rip, f->native.rip);
+}
+
+static bool jit_differs(struct fuzz *f)
+{
+    uint32_t mask = written_unexpected(&f->c.i, &f->before, &f->native);
+
+    return mask &&
+           differ(f, "registers that the jit takes for unchanged", mask, 0);
 }
 
 static bool flags_differ(struct fuzz *f)
@@ -236,7 +245,7 @@ static void settle_branch(struct fuzz *f)
 static void compare(struct fuzz *f)
 {
     bool bad = fault_differs(f) || gprs_differ(f) || flags_differ(f) ||
-               x87_differs(f) || vectors_differ(f);
+               x87_differs(f) || vectors_differ(f) || jit_differs(f);
 
     if (memory_differs(f) || bad)
         case_fill(&f->r, &f->before);
@@ -302,7 +311,7 @@ static bool start(struct fuzz *f, const char *only)
     f->model.linear_bits = 48;
     f->model.phys_bits = 40;
     f->model.xcr0_mask = 0xe7;
-    if (!guest_open(&f->model))
+    if (!guest_open(&f->model) || !written_open())
         return false;
     if (f->c.mode == DECODE_32 && !native_has_compat()) {
         puts("skipped: no 32-bit code segment here");
