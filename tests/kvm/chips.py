@@ -70,10 +70,7 @@ def main():
     args.guest = os.path.join(exits.ROOT, 'build/guest-kvm')
     args.inner = os.path.join(exits.ROOT, 'build/guest')
     with tempfile.TemporaryDirectory() as args.tmp:
-        out = subprocess.run(nested.machine(args, outer(args)),
-                             stdin=subprocess.DEVNULL, capture_output=True,
-                             timeout=nested.SECONDS, check=False)
-    text = out.stdout.decode('latin-1').replace('\r', '')
+        text = nested.run_machine(args, outer(args))
     for name, _ in jobs():
         m = re.search(rf'^=== {re.escape(name)}\n({{.*}})$', text, re.M)
         if not m:

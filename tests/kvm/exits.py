@@ -114,10 +114,7 @@ def main():
     args.guest = os.path.join(ROOT, 'build/guest-kvm')
     args.inner = os.path.join(ROOT, 'build/guest')
     with tempfile.TemporaryDirectory() as args.tmp:
-        out = subprocess.run(nested.machine(args, outer(args)),
-                             stdin=subprocess.DEVNULL, capture_output=True,
-                             timeout=nested.SECONDS, check=False)
-    text = out.stdout.decode('latin-1').replace('\r', '')
+        text = nested.run_machine(args, outer(args))
     counts = dict(re.findall(r'^(\w+) exits (\d+)$', text, re.M))
     for who in COMMANDS:
         if who not in counts:
