@@ -224,6 +224,7 @@ struct cpu {
     /* The last pages, a ring; with TLB_LARGE: all of the 2 MB there. */
     gva_t flushed[TLB_FLUSHED];
 
+    uint32_t pauses; /* PAUSE instructions so far */
     struct { /* MONITOR/MWAIT */
         gpa_t address;
         bool armed;

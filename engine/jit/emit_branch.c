@@ -653,6 +653,13 @@ static bool emit_nop(struct trans *t, const struct insn *i)
     return true;
 }
 
+/* Alone, nobody can be waited for. */
+static bool emit_pause(struct trans *t, const struct insn *i)
+{
+    (void)i;
+    return vm_ncpus(t->j->vm) == 1;
+}
+
 bool is_conditional(const struct insn *i)
 {
     op_fn body = insn_opcode(i)->body;
@@ -670,12 +677,13 @@ static const struct {
     {op_push, emit_push},         {op_pop, emit_pop},
     {op_leave, emit_leave},       {op_div, emit_div},
     {op_idiv, emit_idiv},         {op_lea, emit_lea},
-    {op_nop, emit_nop},           {op_movs, emit_movs},
-    {op_stos, emit_stos},         {op_bt, emit_bit_string},
-    {op_bts, emit_bit_string},    {op_btr, emit_bit_string},
-    {op_btc, emit_bit_string},    {op_jcxz, emit_jcxz},
-    {op_loop, emit_loop},         {op_lods, emit_lods},
-    {op_scas, emit_scas},         {op_cmps, emit_cmps},
+    {op_nop, emit_nop},           {op_pause, emit_pause},
+    {op_movs, emit_movs},         {op_stos, emit_stos},
+    {op_bt, emit_bit_string},     {op_bts, emit_bit_string},
+    {op_btr, emit_bit_string},    {op_btc, emit_bit_string},
+    {op_jcxz, emit_jcxz},         {op_loop, emit_loop},
+    {op_lods, emit_lods},         {op_scas, emit_scas},
+    {op_cmps, emit_cmps},
 };
 
 bool emit_special(struct trans *t, const struct insn *i)

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -56,4 +57,9 @@ void host_thread_join(struct host_thread *t)
         return;
     pthread_join(t->id, NULL);
     host_free(t);
+}
+
+void host_yield(void)
+{
+    sched_yield();
 }

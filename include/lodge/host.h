@@ -44,6 +44,8 @@ struct host_thread; /* owned by the starter until joined */
 struct host_thread *host_thread_start(const char *name, void (*fn)(void *),
                                       void *arg);
 void host_thread_join(struct host_thread *t);
+/* Lets other threads have this core, if any want it. */
+void host_yield(void);
 
 /*
  * --- the I/O loop of a VM ---

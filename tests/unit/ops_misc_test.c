@@ -617,6 +617,21 @@ static int start(void **state)
     return r;
 }
 
+/* PAUSE counts, towards giving the core away; a NOP that looks like it does
+   not. */
+static void pauses(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    fx_mode64(3);
+    before = fx.cpu->pauses;
+    assert_int_equal(fx_run(0xf3, 0x90), RAN);
+    assert_int_equal(fx_run(0xf3, 0x41, 0x90), RAN);
+    assert_int_equal(fx_run(0x66, 0x90), RAN);
+    assert_int_equal(fx.cpu->pauses, before + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +652,7 @@ int main(void)
         cmocka_unit_test(direct_store),
         cmocka_unit_test(old_scans),
         cmocka_unit_test(identification),
+        cmocka_unit_test(pauses),
     };
 
     return cmocka_run_group_tests(tests, start, fx_teardown);

@@ -91,3 +91,16 @@ void op_mwait(struct cpu *c, const struct insn *i)
         pause = MIN(pause * 2, MWAIT_PAUSE);
     }
 }
+
+/*
+ * Who has waited in a loop for so long may well wait for a vCPU that waits for
+ * this very core.
+ */
+enum { PAUSES = 64 };
+
+void op_pause(struct cpu *c, const struct insn *i)
+{
+    (void)i;
+    if (++c->pauses % PAUSES == 0)
+        host_yield();
+}
