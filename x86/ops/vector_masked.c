@@ -34,15 +34,14 @@ static bool next_run(uint64_t *bytes, unsigned *start, unsigned *n)
     return true;
 }
 
-static uint64_t truncate_address(const struct insn *i, uint64_t a)
-{
-    return i->asize == 8 ? a : i->asize == 4 ? (uint32_t)a : (uint16_t)a;
-}
-
+/*
+ * What is beyond the last address of the address size does not begin at 0
+ * again: it is one operand, whatever of it the mask leaves (as measured).
+ */
 static gva_t part_address(struct cpu *c, const struct insn *i, uint64_t ea,
                           unsigned n, bool write)
 {
-    return x86_linear(c, i->seg, truncate_address(i, ea), n, write);
+    return x86_linear(c, i->seg, ea, n, write);
 }
 
 static void check_addresses(struct cpu *c, const struct insn *i, uint64_t ea,
@@ -52,8 +51,7 @@ static void check_addresses(struct cpu *c, const struct insn *i, uint64_t ea,
 
     while (next_run(&bytes, &start, &n))
         if (c->mode_key & MODE_CODE64) /* flat, but for canonical addresses */
-            x86_linear_checked(c, i->seg, truncate_address(i, ea + start), n,
-                               write);
+            x86_linear_checked(c, i->seg, ea + start, n, write);
         else
             part_address(c, i, ea + start, n, write);
 }
