@@ -259,6 +259,7 @@ void jit_flush_world(struct jit_cpu *self)
 {
     struct jit *j = self->jit;
 
+    jit_fp_evict(self); /* clearing the tables uses vectors */
     host_mutex_lock(&j->world);
     atomic_store(&j->stop_world, true);
     for (unsigned id = 0; id < vm_ncpus(j->vm); id++) {

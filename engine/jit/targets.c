@@ -152,6 +152,7 @@ struct block *jit_cold(struct jit_cpu *c, gva_t a, gpa_t gpa)
     struct block *b;
 
     if (unlikely(c->cold_flushes != c->ic.flushes)) {
+        jit_fp_evict(c); /* memset() uses vectors */
         memset(c->recent, 0, sizeof c->recent);
         c->cold_flushes = c->ic.flushes;
     }

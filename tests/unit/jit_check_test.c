@@ -314,6 +314,26 @@ static void code_on_the_stacks_page(void **unused)
     assert_int_equal((uint32_t)state()->gpr[RAX], 7);
 }
 
+/* --- vectors that are the guest's still --- */
+
+/* What clears tables may use them: they go home before. */
+static void vectors_go_home(void **unused)
+{
+    struct jit_cpu *j = t.v->priv;
+
+    (void)unused;
+    assert_int_equal(RUN(0xf4), STOP_HALT);
+    jit_near(j)->fp_live = FP_VECTOR;
+    jit_cold(j, CODE_AT, CODE_AT);
+    assert_int_equal(jit_near(j)->fp_live, FP_VECTOR);
+    block_flush(&j->ic);
+    jit_cold(j, CODE_AT, CODE_AT);
+    assert_int_equal(jit_near(j)->fp_live, 0);
+    jit_near(j)->fp_live = FP_VECTOR;
+    jit_flush_world(j);
+    assert_int_equal(jit_near(j)->fp_live, 0);
+}
+
 /* --- AH to BH, which cannot be named beside the addresses of ours --- */
 
 static void high_bytes(void **unused)
@@ -508,6 +528,7 @@ int main(void)
         TEST(far_apart),
         TEST(a_row_over_a_page_end),
         TEST(code_on_the_stacks_page),
+        TEST(vectors_go_home),
         TEST(high_bytes),
         TEST(jumps),
         TEST(a_jump_in_a_group),
